@@ -1,0 +1,14 @@
+/** One message of a shard's stream, decoded as far as judging needs it. */
+import type { ClickFacts } from './clickRecord.ts';
+
+export interface ClickBatch {
+  /** The publisher had read the routing table at least up to here. */
+  readonly routingSequence: number;
+  readonly records: readonly DecodedRecord[];
+}
+
+export interface DecodedRecord {
+  readonly bytes: Uint8Array;
+  /** undefined: the record cannot be read, or lacks what every click has. */
+  readonly facts: ClickFacts | undefined;
+}

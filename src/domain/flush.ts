@@ -1,0 +1,33 @@
+/** What an owner writes down in one transaction: its delta, and how far its checkpoint moves (I8). */
+import type { DeadLetter } from './deadLetter.ts';
+import type { WindowCounts } from './windowCounts.ts';
+
+export interface DeltaRow {
+  readonly adId: string;
+  /** First millisecond of the minute window. */
+  readonly minute: number;
+  readonly counts: Readonly<WindowCounts>;
+}
+
+export interface Flush {
+  readonly shard: number;
+  readonly incarnation: string;
+  /** The checkpoint must be just here for the flush to take effect. */
+  readonly epoch: number;
+  readonly floor: number;
+  /** And this is where it moves. */
+  readonly newFloor: number;
+  readonly streamTimeMs: number;
+  readonly arrivedThroughMs: number;
+  readonly rows: readonly DeltaRow[];
+  /** Records between the two floors: received clicks + duplicates + dead letters. */
+  readonly records: number;
+  readonly duplicates: number;
+  readonly deadLetters: readonly DeadLetter[];
+}
+
+export type FlushOutcome =
+  /** The counts and the floor have moved, now or in an earlier try whose answer was lost. */
+  | { readonly kind: 'stored' }
+  /** Somebody else owns the shard, or the ledger went back to an earlier state: drop everything and reload. */
+  | { readonly kind: 'fenced'; readonly found: string };

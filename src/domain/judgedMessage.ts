@@ -1,0 +1,110 @@
+/**
+ * One message on its way into the counts: its records checked and judged, then counted by the fold's verdicts. A
+ * function of the message and the routing table alone, so the owner, its successor and a replay agree (I11).
+ */
+import type { ClickBatch } from './clickBatch.ts';
+import type { ClickFacts } from './clickRecord.ts';
+import type { DeadLetter } from './deadLetter.ts';
+import { FOLD_RECORD_BYTES, VERDICT_LETTERS, writeFoldRecord } from './fold.ts';
+import { isEventTimePossible, type Judgement, judge } from './judge.ts';
+import type { RoutingTable } from './routingTable.ts';
+import { type Disposition, minuteOf } from './windowCounts.ts';
+
+export interface JudgedMessage {
+  readonly clicks: readonly JudgedClick[];
+  /** What the fold gets to see of the clicks, in their order. */
+  readonly foldRecords: Buffer;
+  readonly deadLetters: readonly DeadLetter[];
+}
+
+interface JudgedClick {
+  readonly facts: ClickFacts;
+  readonly judgement: Judgement;
+  /** First millisecond of the minute window in which the click is counted. */
+  readonly minute: number;
+}
+
+/**
+ * Judges the records of a message.
+ * @param batch undefined where the message's bytes are no ClickBatch
+ * @param table read at least up to the batch's routing sequence
+ */
+export function judgeMessage(
+  message: { readonly sequence: number; readonly bytes: Uint8Array },
+  batch: ClickBatch | undefined,
+  shard: number,
+  table: RoutingTable,
+): JudgedMessage {
+  if (batch === undefined) {
+    const letter: DeadLetter = {
+      sequence: message.sequence,
+      index: 0,
+      reason: 'undecodable',
+      bytes: message.bytes,
+    };
+    return { clicks: [], foldRecords: Buffer.alloc(0), deadLetters: [letter] };
+  }
+  const clicks: JudgedClick[] = [];
+  const deadLetters: DeadLetter[] = [];
+  for (const [index, { facts, bytes }] of batch.records.entries()) {
+    if (facts === undefined)
+      deadLetters.push({ sequence: message.sequence, index, reason: 'undecodable', bytes });
+    else if (table.route(facts) !== shard)
+      deadLetters.push({ sequence: message.sequence, index, reason: 'misrouted', bytes });
+    else clicks.push(judgeClick(facts, table));
+  }
+  return { clicks, foldRecords: writeFoldRecords(clicks), deadLetters };
+}
+
+function judgeClick(facts: ClickFacts, { rules }: RoutingTable): JudgedClick {
+  // An event time that cannot be believed would open windows anywhere between 1970 and 287,396.
+  const bookedMs = isEventTimePossible(facts, rules) ? facts.eventTimeMs : facts.receivedMs;
+  return { facts, judgement: judge(facts, rules), minute: minuteOf(bookedMs) };
+}
+
+function writeFoldRecords(clicks: readonly JudgedClick[]): Buffer {
+  const bytes = Buffer.alloc(clicks.length * FOLD_RECORD_BYTES);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  for (const [index, { facts, judgement }] of clicks.entries()) {
+    writeFoldRecord(facts, judgement.kind === 'billable', view, index * FOLD_RECORD_BYTES);
+  }
+  return bytes;
+}
+
+/**
+ * Hands every click that is no duplicate to `count`, and says how many duplicates there were.
+ * @param letters the fold's verdicts, a letter a click
+ */
+export function countJudged(
+  message: JudgedMessage,
+  letters: string,
+  count: (facts: ClickFacts, minute: number, disposition: Disposition) => void,
+): number {
+  if (letters.length !== message.clicks.length) {
+    throw new Error(`the fold gave ${letters.length} verdicts on ${message.clicks.length} clicks`);
+  }
+  let duplicates = 0;
+  for (const [index, { facts, judgement, minute }] of message.clicks.entries()) {
+    const disposition = dispositionOf(judgement, letters[index]);
+    if (disposition === undefined) duplicates += 1;
+    else count(facts, minute, disposition);
+  }
+  return duplicates;
+}
+
+/** undefined: a duplicate, which is in no bucket. */
+function dispositionOf(judgement: Judgement, letter = ''): Disposition | undefined {
+  const verdict = VERDICT_LETTERS[letter];
+  switch (verdict) {
+    case 'DUPLICATE':
+      return undefined;
+    case 'VALID':
+    case 'REPEAT':
+      if (judgement.kind === 'billable') return verdict;
+      break;
+    case 'CONTENT':
+      if (judgement.kind === 'refused') return judgement.disposition;
+      break;
+  }
+  throw new Error(`the fold's verdict ${letter} does not fit a click that is ${judgement.kind}`);
+}

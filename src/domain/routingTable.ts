@@ -1,0 +1,133 @@
+/**
+ * The routing table (I3): which shard a click belongs to, for ever. It is a list of entries, each from a routing
+ * time on, read from a stream that nobody can edit; `route` is a pure function of it. `closed_until` only rises:
+ * clicks whose times lie below it may be published, and new entries take effect at or after it, so no click is
+ * ever routed by an entry that its publisher did not know.
+ */
+import type { ClickFacts } from './clickRecord.ts';
+import { IDENTITY_HASH_BYTES, routingTimeMs, writeIdentityHash } from './identity.ts';
+import { isFromTheFuture } from './judge.ts';
+import type { RuleSet } from './ruleSet.ts';
+import { uuid7TimeMs } from './uuid7.ts';
+
+export type RoutingEntry =
+  /** The first entry of every table: the installation's rules and its first number of shards. */
+  | { readonly kind: 'created'; readonly shards: number; readonly rules: RuleSet }
+  /** From `fromMs` on there are this many shards. */
+  | { readonly kind: 'shards'; readonly shards: number; readonly fromMs: number }
+  /** From `fromMs` on the ad's clicks are spread over `fanOut` shards. */
+  | { readonly kind: 'fan_out'; readonly adId: string; readonly fanOut: number; readonly fromMs: number }
+  /** Clicks before this moment may be published. */
+  | { readonly kind: 'closed_until'; readonly untilMs: number };
+
+interface Step {
+  readonly fromMs: number;
+  readonly value: number;
+}
+
+/** How far ahead of what is needed `closed_until` is raised, so that it moves about once a minute. */
+export const CLOSED_UNTIL_AHEAD_MS = 60_000;
+
+const AD_SEED = 0x61642d726f757465n;
+const identityBytes = new DataView(new ArrayBuffer(IDENTITY_HASH_BYTES));
+
+/** The table as read up to one sequence of its stream. Grows only by `append`. */
+export class RoutingTable {
+  readonly rules: RuleSet;
+  #sequence: number;
+  #closedUntilMs = 0;
+  readonly #shards: Step[];
+  readonly #fanOuts = new Map<string, Step[]>();
+
+  private constructor(sequence: number, shards: number, rules: RuleSet) {
+    this.#sequence = sequence;
+    this.#shards = [{ fromMs: 0, value: shards }];
+    this.rules = rules;
+  }
+
+  /** The table that its first entry makes. @throws Error where that is no `created` entry. */
+  static create(sequence: number, entry: RoutingEntry): RoutingTable {
+    if (entry.kind !== 'created')
+      throw new Error(`the routing table starts with ${entry.kind}, it must start with created`);
+    return new RoutingTable(sequence, entry.shards, entry.rules);
+  }
+
+  /** Sequence of the last entry that is in the table. */
+  get sequence(): number {
+    return this.#sequence;
+  }
+
+  /** Clicks whose times lie below this moment may be published, milliseconds since the Unix epoch. */
+  get closedUntilMs(): number {
+    return this.#closedUntilMs;
+  }
+
+  /** How many shards the newest entry asks for. */
+  get newestShards(): number {
+    return this.#shards.at(-1)?.value ?? 1;
+  }
+
+  /** Takes in the next entry of the stream. @throws Error where it breaks the table's own rules. */
+  append(sequence: number, entry: RoutingEntry): void {
+    if (sequence <= this.#sequence) throw new Error(`routing entry ${sequence} came after ${this.#sequence}`);
+    switch (entry.kind) {
+      case 'created':
+        throw new Error(`routing entry ${sequence} is a second created`);
+      case 'closed_until':
+        this.#closedUntilMs = Math.max(this.#closedUntilMs, entry.untilMs);
+        break;
+      case 'shards':
+        this.#appendStep(this.#shards, entry.fromMs, entry.shards);
+        break;
+      case 'fan_out': {
+        const steps = this.#fanOuts.get(entry.adId) ?? [];
+        this.#appendStep(steps, entry.fromMs, entry.fanOut);
+        this.#fanOuts.set(entry.adId, steps);
+        break;
+      }
+    }
+    this.#sequence = sequence;
+  }
+
+  #appendStep(steps: Step[], fromMs: number, value: number): void {
+    if (fromMs < this.#closedUntilMs) {
+      throw new Error(`a routing entry from ${fromMs} on is below closed_until ${this.#closedUntilMs}`);
+    }
+    // Two entries for the same moment: the later one rules, everywhere alike.
+    steps.push({ fromMs: Math.max(fromMs, steps.at(-1)?.fromMs ?? 0), value });
+  }
+
+  /** Whether one of the click's UUIDs lies too far ahead of its receipt: such a click goes by the first entry. */
+  isFromTheFuture(facts: ClickFacts): boolean {
+    return isFromTheFuture(facts, this.rules);
+  }
+
+  /** The `closed_until` that the click needs: beyond the times of both its UUIDs. */
+  neededClosedUntilMs(facts: ClickFacts): number {
+    return Math.max(routingTimeMs(facts), uuid7TimeMs(facts.clickId)) + 1;
+  }
+
+  /** The click's shard. A click from the future goes by the first entry, so nobody can make it wait. */
+  route(facts: ClickFacts): number {
+    const timeMs = this.isFromTheFuture(facts) ? 0 : routingTimeMs(facts);
+    const shards = valueAt(this.#shards, timeMs, 1);
+    const fanOuts = this.#fanOuts.get(facts.adId);
+    const fanOut = fanOuts === undefined ? 1 : valueAt(fanOuts, timeMs, 1);
+    const home = Number(Bun.hash.xxHash64(facts.adId, AD_SEED) % BigInt(shards));
+    return fanOut === 1 ? home : (home + subShard(facts, fanOut)) % shards;
+  }
+}
+
+function valueAt(steps: readonly Step[], timeMs: number, before: number): number {
+  for (let index = steps.length - 1; index >= 0; index--) {
+    const step = steps[index];
+    if (step !== undefined && step.fromMs <= timeMs) return step.value;
+  }
+  return before;
+}
+
+function subShard(facts: ClickFacts, fanOut: number): number {
+  writeIdentityHash(facts, identityBytes, 0);
+  // The last 4 bytes: the fold's buckets go by the first ones.
+  return identityBytes.getUint32(8) % fanOut;
+}
