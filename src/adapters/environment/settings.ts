@@ -1,0 +1,309 @@
+/**
+ * Every setting of clickledger: its variable, its default and what it means, in one table. README shows the
+ * same table and a test compares the two.
+ *
+ * Each process names the settings that it uses and gets them once, as one frozen object (`readSettings`).
+ * A wrong value names the variable, the value and what would be right; related values are checked against
+ * each other (I15).
+ */
+import { z } from 'zod';
+import { formatDuration, parseDuration } from '../../domain/duration.ts';
+import { parseSigningKeys } from '../../domain/signingKey.ts';
+
+interface Setting<T> {
+  readonly variable: string;
+  /** What counts where the variable is not set; undefined: it must be set (`up` sets it for its processes). */
+  readonly fallback: string | undefined;
+  readonly meaning: string;
+  readonly schema: z.ZodType<T, string>;
+}
+
+function setting<T>(
+  variable: string,
+  fallback: string | undefined,
+  schema: z.ZodType<T, string>,
+  meaning: string,
+): Setting<T> {
+  return { variable, fallback, meaning, schema };
+}
+
+function checked<T>(parse: (text: string) => T | undefined, right: string): z.ZodType<T, string> {
+  return z.string().transform((text, context) => {
+    const value = parse(text);
+    if (value !== undefined) return value;
+    context.addIssue({ code: 'custom', message: right });
+    return z.NEVER;
+  });
+}
+
+function wholeNumber(min: number, max: number): z.ZodType<number, string> {
+  return checked((text) => {
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+    return value >= min && value <= max ? value : undefined;
+  }, `a whole number from ${min} to ${max}`);
+}
+
+function duration(minMs: number, maxMs: number): z.ZodType<number, string> {
+  return checked(
+    (text) => {
+      const ms = parseDuration(text);
+      return ms !== undefined && ms >= minMs && ms <= maxMs ? ms : undefined;
+    },
+    `a whole number with a unit (ms, s, m, h, d or y) from ${formatDuration(minMs)} to ${formatDuration(maxMs)}, such as 10s or 24h`,
+  );
+}
+
+function url(...schemes: string[]): z.ZodType<string, string> {
+  return checked(
+    (text) =>
+      schemes.some((scheme) => text.startsWith(`${scheme}://`)) && URL.canParse(text) ? text : undefined,
+    `a URL that starts with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`,
+  );
+}
+
+function text(pattern: RegExp, right: string): z.ZodType<string, string> {
+  return checked((value) => (pattern.test(value) ? value : undefined), right);
+}
+
+const port = () => wholeNumber(1, 65_535);
+const signingKeys = z.string().transform((value, context) => {
+  const parsed = parseSigningKeys(value);
+  if (parsed.kind === 'keys') return parsed.keys;
+  context.addIssue({ code: 'custom', message: `kid:hex,kid:hex (${parsed.why})` });
+  return z.NEVER;
+});
+const hexBytes = (min: number) =>
+  checked(
+    (value) =>
+      /^([0-9a-fA-F]{2})+$/.test(value) && value.length >= min * 2 ? Uint8Array.fromHex(value) : undefined,
+    `at least ${min} bytes in hexadecimal digits`,
+  );
+
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
+const SECOND_MS = 1_000;
+const MINUTE_MS = 60_000;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 86_400_000;
+
+export const SETTINGS = {
+  dataDirectory: setting(
+    'CLICKLEDGER_DATA_DIR',
+    '.data',
+    text(/./, 'a folder'),
+    'Where `up` keeps the data of the servers it starts, its logs and its keys.',
+  ),
+  natsUrl: setting(
+    'NATS_URL',
+    undefined,
+    url('nats', 'tls'),
+    'The NATS server with JetStream (2.10 or newer). Given: `up` uses it and starts none.',
+  ),
+  redisUrl: setting(
+    'REDIS_URL',
+    undefined,
+    url('redis', 'rediss'),
+    'The Redis server (7 or newer). Given: `up` uses it and starts none.',
+  ),
+  databaseUrl: setting(
+    'DATABASE_URL',
+    undefined,
+    url('postgres', 'postgresql'),
+    'The PostgreSQL database (15 or newer). Given: `up` uses it and starts none.',
+  ),
+  host: setting(
+    'CLICKLEDGER_HOST',
+    '127.0.0.1',
+    text(/^[0-9A-Za-z.:-]+$/, 'a network address of this machine'),
+    'The address on which the gateway and the query service listen.',
+  ),
+  httpPort: setting('CLICKLEDGER_HTTP_PORT', '8080', port(), 'Where the gateway answers click URLs.'),
+  ingestPort: setting(
+    'CLICKLEDGER_INGEST_PORT',
+    '50051',
+    port(),
+    'Where the gateway takes clicks and ads over gRPC.',
+  ),
+  queryPort: setting('CLICKLEDGER_QUERY_PORT', '50052', port(), 'Where the query service answers over gRPC.'),
+  signingKeys: setting(
+    'CLICKLEDGER_SIGNING_KEYS',
+    undefined,
+    signingKeys,
+    'Keys of click URLs, `kid:hex,kid:hex`: the first signs, all verify. Not given: `up` makes one and keeps it in the data folder.',
+  ),
+  userKeySalt: setting(
+    'CLICKLEDGER_USER_KEY_SALT',
+    undefined,
+    hexBytes(16),
+    'Salt of the hashes that stand for people, in hexadecimal digits. Not given: `up` makes one and keeps it in the data folder.',
+  ),
+  nodeName: setting(
+    'CLICKLEDGER_NODE',
+    undefined,
+    text(/^[A-Za-z0-9_.-]{1,64}$/, '1 to 64 letters, digits, dots, dashes or underscores'),
+    'The name of an actors process: one name, one running process. `up` gives `actors-1`.',
+  ),
+  clickUrlTtlMs: setting(
+    'CLICK_URL_TTL',
+    '1h',
+    duration(SECOND_MS, 365 * DAY_MS),
+    'How long a click URL is good, counted from its impression; an older one still redirects and is counted as defective.',
+  ),
+  dedupHorizonMs: setting(
+    'DEDUP_HORIZON',
+    '24h',
+    duration(SECOND_MS, 365 * DAY_MS),
+    'How long a click or impression is remembered. Fixed when an installation is made.',
+  ),
+  maxEventAgeMs: setting(
+    'MAX_EVENT_AGE',
+    '10y',
+    duration(MINUTE_MS, 100 * 365 * DAY_MS),
+    'Clicks older than this when they are received are counted as defective. Fixed when an installation is made.',
+  ),
+  maxFutureSkewMs: setting(
+    'MAX_FUTURE_SKEW',
+    '5m',
+    duration(0, HOUR_MS),
+    "Clicks further ahead of the gateway's clock than this are counted as defective. Fixed when an installation is made.",
+  ),
+  flushIntervalMs: setting(
+    'FLUSH_INTERVAL',
+    '10s',
+    duration(50, 10 * MINUTE_MS),
+    'How often an actor writes its counts to PostgreSQL.',
+  ),
+  shards: setting(
+    'SHARDS',
+    '16',
+    wholeNumber(1, 1024),
+    'How many streams the clicks are spread over. May be raised later, never lowered.',
+  ),
+  streamMaxAgeMs: setting(
+    'STREAM_MAX_AGE',
+    '400d',
+    duration(MINUTE_MS, 100 * 365 * DAY_MS),
+    'How long the streams keep clicks.',
+  ),
+  publishTimeoutMs: setting(
+    'PUBLISH_TIMEOUT',
+    '2s',
+    duration(10, MINUTE_MS),
+    'How long the gateway waits until JetStream has confirmed a batch of clicks.',
+  ),
+  httpTimeoutMs: setting(
+    'HTTP_TIMEOUT',
+    '10s',
+    duration(100, 255 * SECOND_MS),
+    'How long an HTTP connection may be idle before the gateway closes it.',
+  ),
+  heartbeatMs: setting(
+    'HEARTBEAT',
+    '1s',
+    duration(50, MINUTE_MS),
+    'How often an actors process renews its hold on its shards.',
+  ),
+  leaseMs: setting(
+    'LEASE',
+    '5s',
+    duration(100, 10 * MINUTE_MS),
+    'After how long without a heartbeat another actors process may take a shard over.',
+  ),
+  liveTimeoutMs: setting(
+    'LIVE_TIMEOUT',
+    '400ms',
+    duration(10, MINUTE_MS),
+    'How long the query service waits for counts not yet flushed; later the answer is marked partial.',
+  ),
+  logLevel: setting(
+    'LOG_LEVEL',
+    'info',
+    z.enum(LOG_LEVELS, { error: `one of ${LOG_LEVELS.join(', ')}` }) as z.ZodType<
+      (typeof LOG_LEVELS)[number],
+      string
+    >,
+    'The least important log lines to write.',
+  ),
+} as const;
+
+export type SettingName = keyof typeof SETTINGS;
+type Value<N extends SettingName> = (typeof SETTINGS)[N] extends Setting<infer T> ? T : never;
+export type Settings<N extends SettingName> = { readonly [K in N]: Value<K> };
+
+/** Relations that must hold between settings (I15). Checked where a process uses both sides. */
+const RELATIONS: readonly {
+  readonly names: readonly SettingName[];
+  readonly holds: (...ms: number[]) => boolean;
+  readonly rule: string;
+}[] = [
+  {
+    names: ['dedupHorizonMs', 'clickUrlTtlMs', 'maxFutureSkewMs'],
+    holds: (horizon = 0, ttl = 0, skew = 0) => horizon >= ttl + skew,
+    rule: 'DEDUP_HORIZON must be at least CLICK_URL_TTL + MAX_FUTURE_SKEW, or a good URL could outlive the memory of its first click',
+  },
+  {
+    names: ['streamMaxAgeMs', 'dedupHorizonMs'],
+    holds: (maxAge = 0, horizon = 0) => maxAge >= 2 * horizon,
+    rule: 'STREAM_MAX_AGE must be at least twice DEDUP_HORIZON, or the dedup memory could not be rebuilt from the streams',
+  },
+  {
+    names: ['leaseMs', 'heartbeatMs'],
+    holds: (lease = 0, heartbeat = 0) => lease > 2 * heartbeat,
+    rule: 'LEASE must be more than twice HEARTBEAT, or one late heartbeat would cost a shard its owner',
+  },
+  {
+    names: ['publishTimeoutMs', 'httpTimeoutMs'],
+    holds: (publish = 0, http = 0) => publish < http,
+    rule: 'PUBLISH_TIMEOUT must be less than HTTP_TIMEOUT, or the connection would be closed before the answer',
+  },
+];
+
+/** What is wrong with the environment: a line for each mistake. */
+export class SettingsError extends Error {
+  override readonly name = 'SettingsError';
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+function rawValue(environment: Environment, { variable, fallback }: Setting<unknown>): string | undefined {
+  const given = environment[variable];
+  return given === undefined || given === '' ? fallback : given;
+}
+
+/**
+ * The settings `names` out of `environment`.
+ * @throws SettingsError that lists every wrong, missing or contradictory value.
+ */
+export function readSettings<N extends SettingName>(
+  environment: Environment,
+  names: readonly N[],
+): Settings<N> {
+  const values: Partial<Record<SettingName, unknown>> = {};
+  const mistakes: string[] = [];
+  for (const name of names) {
+    const entry: Setting<unknown> = SETTINGS[name];
+    const raw = rawValue(environment, entry);
+    if (raw === undefined) {
+      mistakes.push(`${entry.variable} is not set. ${entry.meaning}`);
+      continue;
+    }
+    const parsed = entry.schema.safeParse(raw);
+    if (parsed.success) values[name] = parsed.data;
+    else
+      mistakes.push(
+        `${entry.variable}=${JSON.stringify(raw)} is wrong: it must be ${parsed.error.issues[0]?.message}`,
+      );
+  }
+  mistakes.push(...brokenRelations(environment, values));
+  if (mistakes.length > 0) throw new SettingsError(mistakes.join('\n'));
+  return Object.freeze(values) as Settings<N>;
+}
+
+function brokenRelations(environment: Environment, values: Partial<Record<SettingName, unknown>>): string[] {
+  return RELATIONS.filter(({ names, holds }) => {
+    const sides = names.map((name) => values[name]);
+    return sides.every((side) => typeof side === 'number') && !holds(...sides);
+  }).map(({ names, rule }) => {
+    const given = names.map((name) => `${SETTINGS[name].variable}=${rawValue(environment, SETTINGS[name])}`);
+    return `${rule}; they are ${given.join(', ')}`;
+  });
+}

@@ -1,0 +1,217 @@
+/**
+ * Writes and reads the messages of a shard's stream: `ClickBatch` and `ClickRecord` of proto/clickledger/v1/
+ * click.proto, by hand over the protobuf library's writer and reader, because the hot path needs only some fields
+ * and no object that it does not use. A test holds it against the loaded contract.
+ */
+import protobuf from 'protobufjs/minimal.js';
+import type { ClickBatch, DecodedRecord } from '../../domain/clickBatch.ts';
+import type { Channel, ClickFacts, ClickRecord, SignatureCheck } from '../../domain/clickRecord.ts';
+import { AD_ID_HASHED_BYTES_MAX } from '../../domain/identity.ts';
+import { isUuid7 } from '../../domain/uuid7.ts';
+
+const { Reader, Writer } = protobuf;
+
+const CHANNELS: readonly Channel[] = ['HTTP', 'GRPC'];
+const SIGNATURES: readonly SignatureCheck[] = ['NOT_CHECKED', 'VALID', 'INVALID', 'EXPIRED'];
+
+/** Field numbers of click.proto. */
+const BATCH = { routingSequence: 1, records: 2 } as const;
+const RECORD = {
+  clickId: 1,
+  impressionId: 2,
+  adId: 3,
+  eventTimeMs: 4,
+  receivedMs: 5,
+  channel: 6,
+  signature: 7,
+  head: 8,
+  prefetch: 9,
+  test: 10,
+  userAgent: 11,
+  userKey: 12,
+  referrer: 13,
+  country: 14,
+  region: 15,
+  deviceType: 16,
+  os: 17,
+  browser: 18,
+  publisherId: 19,
+  placementId: 20,
+  creativeId: 21,
+  source: 22,
+  attributes: 23,
+} as const;
+
+const VARINT = 0;
+const DELIMITED = 2;
+
+function tag(field: number, wireType: number): number {
+  return (field << 3) | wireType;
+}
+
+/** One record's bytes, as they stand inside a batch. */
+export function encodeClickRecord(record: ClickRecord): Uint8Array {
+  const writer = Writer.create();
+  writer.uint32(tag(RECORD.clickId, DELIMITED)).bytes(record.clickId);
+  if (record.impressionId !== undefined)
+    writer.uint32(tag(RECORD.impressionId, DELIMITED)).bytes(record.impressionId);
+  writer.uint32(tag(RECORD.adId, DELIMITED)).string(record.adId);
+  writer.uint32(tag(RECORD.eventTimeMs, VARINT)).int64(record.eventTimeMs);
+  writer.uint32(tag(RECORD.receivedMs, VARINT)).int64(record.receivedMs);
+  writer.uint32(tag(RECORD.channel, VARINT)).uint32(CHANNELS.indexOf(record.channel) + 1);
+  const signature = SIGNATURES.indexOf(record.signature);
+  if (signature > 0) writer.uint32(tag(RECORD.signature, VARINT)).uint32(signature);
+  if (record.head) writer.uint32(tag(RECORD.head, VARINT)).bool(true);
+  if (record.prefetch) writer.uint32(tag(RECORD.prefetch, VARINT)).bool(true);
+  if (record.test) writer.uint32(tag(RECORD.test, VARINT)).bool(true);
+  if (record.userAgent !== undefined)
+    writer.uint32(tag(RECORD.userAgent, DELIMITED)).string(record.userAgent);
+  if (record.userKey.length > 0) writer.uint32(tag(RECORD.userKey, DELIMITED)).bytes(record.userKey);
+  writeContext(writer, record);
+  return writer.finish();
+}
+
+function writeContext(writer: protobuf.Writer, record: ClickRecord): void {
+  const text = (field: number, value: string) => {
+    if (value !== '') writer.uint32(tag(field, DELIMITED)).string(value);
+  };
+  text(RECORD.referrer, record.referrer);
+  text(RECORD.country, record.country);
+  text(RECORD.region, record.region);
+  text(RECORD.deviceType, record.deviceType);
+  text(RECORD.os, record.os);
+  text(RECORD.browser, record.browser);
+  text(RECORD.publisherId, record.publisherId);
+  text(RECORD.placementId, record.placementId);
+  text(RECORD.creativeId, record.creativeId);
+  text(RECORD.source, record.source);
+  for (const [key, value] of Object.entries(record.attributes)) {
+    writer.uint32(tag(RECORD.attributes, DELIMITED)).fork();
+    writer.uint32(tag(1, DELIMITED)).string(key).uint32(tag(2, DELIMITED)).string(value).ldelim();
+  }
+}
+
+/** A message's bytes, of the bytes of its records. */
+export function encodeClickBatch(routingSequence: number, records: readonly Uint8Array[]): Uint8Array {
+  const writer = Writer.create();
+  writer.uint32(tag(BATCH.routingSequence, VARINT)).uint64(routingSequence);
+  for (const record of records) writer.uint32(tag(BATCH.records, DELIMITED)).bytes(record);
+  return writer.finish();
+}
+
+/** undefined: the bytes are no ClickBatch. */
+export function decodeClickBatch(bytes: Uint8Array): ClickBatch | undefined {
+  try {
+    return readBatch(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+function readBatch(bytes: Uint8Array): ClickBatch {
+  const reader = Reader.create(bytes);
+  let routingSequence = 0;
+  const records: DecodedRecord[] = [];
+  while (reader.pos < reader.len) {
+    const key = reader.uint32();
+    if (key === tag(BATCH.routingSequence, VARINT)) {
+      routingSequence = toNumber(reader.uint64());
+    } else if (key === tag(BATCH.records, DELIMITED)) {
+      const record = reader.bytes();
+      records.push({ bytes: record, facts: decodeFacts(record) });
+    } else {
+      reader.skipType(key & 7);
+    }
+  }
+  return { routingSequence, records };
+}
+
+const NO_BYTES = new Uint8Array(0);
+
+function decodeFacts(bytes: Uint8Array): ClickFacts | undefined {
+  try {
+    const facts = readFacts(bytes);
+    const sound =
+      isUuid7(facts.clickId) &&
+      (facts.impressionId === undefined || isUuid7(facts.impressionId)) &&
+      isAdId(facts.adId) &&
+      facts.channel !== undefined &&
+      facts.signature !== undefined;
+    return sound ? (facts as ClickFacts) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** PostgreSQL stores no NUL in a text. */
+function isAdId(text: string): boolean {
+  return text !== '' && !text.includes('\0') && Buffer.byteLength(text) <= AD_ID_HASHED_BYTES_MAX;
+}
+
+type ReadFacts = { -readonly [K in keyof ClickFacts]: ClickFacts[K] | undefined } & {
+  clickId: Uint8Array;
+  adId: string;
+};
+
+function readFacts(bytes: Uint8Array): ReadFacts {
+  const facts: ReadFacts = {
+    clickId: NO_BYTES,
+    impressionId: undefined,
+    adId: '',
+    eventTimeMs: 0,
+    receivedMs: 0,
+    channel: undefined,
+    signature: 'NOT_CHECKED',
+    head: false,
+    prefetch: false,
+    test: false,
+    userAgent: undefined,
+  };
+  const reader = Reader.create(bytes);
+  while (reader.pos < reader.len) {
+    const key = reader.uint32();
+    switch (key >>> 3) {
+      case RECORD.clickId:
+        facts.clickId = reader.bytes();
+        break;
+      case RECORD.impressionId:
+        facts.impressionId = reader.bytes();
+        break;
+      case RECORD.adId:
+        facts.adId = reader.string();
+        break;
+      case RECORD.eventTimeMs:
+        facts.eventTimeMs = toNumber(reader.int64());
+        break;
+      case RECORD.receivedMs:
+        facts.receivedMs = toNumber(reader.int64());
+        break;
+      case RECORD.channel:
+        facts.channel = CHANNELS[reader.uint32() - 1];
+        break;
+      case RECORD.signature:
+        facts.signature = SIGNATURES[reader.uint32()];
+        break;
+      case RECORD.head:
+        facts.head = reader.bool();
+        break;
+      case RECORD.prefetch:
+        facts.prefetch = reader.bool();
+        break;
+      case RECORD.test:
+        facts.test = reader.bool();
+        break;
+      case RECORD.userAgent:
+        facts.userAgent = reader.string();
+        break;
+      default:
+        reader.skipType(key & 7);
+    }
+  }
+  return facts;
+}
+
+/** The reader gives 64-bit numbers as Long objects where that library is there; times fit 2^53. */
+function toNumber(value: unknown): number {
+  return typeof value === 'number' ? value : (value as { toNumber(): number }).toNumber();
+}

@@ -1,0 +1,42 @@
+/** Publishes batches of clicks; returns when JetStream has them on disk. */
+import type { JetStreamClient, JetStreamManager } from 'nats';
+import { clickSubject, readStreamState } from './clickStreams.ts';
+
+export interface PublishedBatch {
+  readonly incarnation: string;
+  readonly sequence: number;
+}
+
+export class ClickPublisher {
+  readonly #client: JetStreamClient;
+  readonly #manager: JetStreamManager;
+  readonly #timeoutMs: number;
+  /** What is known of each shard's stream. An acknowledgement does not say to which incarnation it belongs. */
+  readonly #known = new Map<number, { incarnation: string; lastSequence: number }>();
+
+  constructor(client: JetStreamClient, manager: JetStreamManager, timeoutMs: number) {
+    this.#client = client;
+    this.#manager = manager;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /**
+   * @param batchId the same for the same bytes, so that a repeated publish is absorbed
+   * @throws Error where the acknowledgement did not come in time: the batch may be on the stream or not.
+   */
+  async publish(shard: number, bytes: Uint8Array, batchId: string): Promise<PublishedBatch> {
+    const ack = await this.#client.publish(clickSubject(shard), bytes, {
+      msgID: batchId,
+      timeout: this.#timeoutMs,
+    });
+    const known = this.#known.get(shard);
+    // Sequences of one incarnation only rise, but for an absorbed repeat; a fall means a stream made anew.
+    if (known !== undefined && (ack.seq > known.lastSequence || ack.duplicate)) {
+      known.lastSequence = Math.max(known.lastSequence, ack.seq);
+      return { incarnation: known.incarnation, sequence: ack.seq };
+    }
+    const { incarnation } = await readStreamState(this.#manager, shard);
+    this.#known.set(shard, { incarnation, lastSequence: ack.seq });
+    return { incarnation, sequence: ack.seq };
+  }
+}

@@ -1,0 +1,151 @@
+/**
+ * Reads a shard's stream in order from one sequence on, without acknowledgements: the position of record is the
+ * checkpoint in PostgreSQL.
+ *
+ * The client's own ordered consumer hands messages to a buffer without a bound: a reader that is slower than the
+ * broker would take the whole backlog into memory. So this reader fetches bounded portions, and asks for the next
+ * one when the last is used up.
+ *
+ * I2: every message must carry the sequence that is expected. A hole in the delivery (a lost connection, a consumer
+ * that vanished) is answered by a new consumer at the expected sequence; a hole in the stream itself is an error.
+ */
+import {
+  AckPolicy,
+  type Consumer,
+  DeliverPolicy,
+  type JetStreamClient,
+  type JetStreamManager,
+  type JsMsg,
+  nanos,
+} from 'nats';
+import { StreamGapError, type StreamMessage } from '../../domain/streamMessage.ts';
+import { clickStream, readStreamState } from './clickStreams.ts';
+
+/**
+ * Sixteen readers with this much in flight stay below the broker's limit of 64 MiB for a connection. The client adds
+ * a limit of its own, 100 messages a portion.
+ */
+const FETCH_BYTES_MAX = 2 * 1024 * 1024;
+const FETCH_EXPIRES_MS = 5_000;
+const CONSUMER_INACTIVE_MS = 60_000;
+const RETRY_MS = 250;
+
+export class ClickReader {
+  readonly #client: JetStreamClient;
+  readonly #manager: JetStreamManager;
+  readonly #onTrouble: (shard: number, error: unknown) => void;
+
+  /** @param onTrouble hears why a delivery broke; the reader goes on by itself */
+  constructor(
+    client: JetStreamClient,
+    manager: JetStreamManager,
+    onTrouble: (shard: number, error: unknown) => void,
+  ) {
+    this.#client = client;
+    this.#manager = manager;
+    this.#onTrouble = onTrouble;
+  }
+
+  /**
+   * Messages from `fromSequence` on, for ever or up to `throughSequence`; waits for the broker as long as it takes.
+   * @throws StreamGapError where the stream does not hold the next sequence any more.
+   */
+  async *read(
+    shard: number,
+    fromSequence: number,
+    stop: AbortSignal,
+    throughSequence = Infinity,
+  ): AsyncGenerator<StreamMessage> {
+    let next = fromSequence;
+    let consumer: Consumer | undefined;
+    try {
+      while (!stop.aborted && next <= throughSequence) {
+        try {
+          consumer ??= await this.#open(shard, next);
+          const portion = await consumer.fetch({ max_bytes: FETCH_BYTES_MAX, expires: FETCH_EXPIRES_MS });
+          const cancel = () => void portion.close();
+          stop.addEventListener('abort', cancel);
+          try {
+            for await (const message of portion) {
+              if (message.seq !== next) throw new DeliveryHole(next, message.seq);
+              next += 1;
+              yield toStreamMessage(message);
+              if (stop.aborted || next > throughSequence) return;
+            }
+          } finally {
+            stop.removeEventListener('abort', cancel);
+          }
+        } catch (error) {
+          if (error instanceof StreamGapError || stop.aborted) throw error;
+          this.#onTrouble(shard, error);
+          if (consumer !== undefined) discard(consumer);
+          consumer = undefined;
+          await this.#checkHolds(shard, next);
+          await Bun.sleep(RETRY_MS);
+        }
+      }
+    } finally {
+      if (consumer !== undefined) discard(consumer);
+    }
+  }
+
+  /** The sequence of the first message with this timestamp or a later one; last + 1 where there is none. */
+  async firstSequenceAt(shard: number, timeMs: number): Promise<number> {
+    const { lastSequence } = await readStreamState(this.#manager, shard);
+    const info = await this.#manager.consumers.add(clickStream(shard), {
+      ack_policy: AckPolicy.None,
+      deliver_policy: DeliverPolicy.StartTime,
+      opt_start_time: new Date(timeMs).toISOString(),
+      mem_storage: true,
+      inactive_threshold: nanos(CONSUMER_INACTIVE_MS),
+    });
+    const consumer = await this.#client.consumers.get(clickStream(shard), info.name);
+    try {
+      if (info.num_pending === 0) return lastSequence + 1;
+      const message = await consumer.next({ expires: FETCH_EXPIRES_MS });
+      if (message === null)
+        throw new Error(`${clickStream(shard)} did not deliver the first message at ${timeMs}`);
+      return message.seq;
+    } finally {
+      discard(consumer);
+    }
+  }
+
+  async #open(shard: number, sequence: number): Promise<Consumer> {
+    await this.#checkHolds(shard, sequence);
+    const info = await this.#manager.consumers.add(clickStream(shard), {
+      ack_policy: AckPolicy.None,
+      deliver_policy: DeliverPolicy.StartSequence,
+      opt_start_seq: sequence,
+      mem_storage: true,
+      inactive_threshold: nanos(CONSUMER_INACTIVE_MS),
+    });
+    return this.#client.consumers.get(clickStream(shard), info.name);
+  }
+
+  /** @throws StreamGapError where the stream starts after `sequence` (I2). */
+  async #checkHolds(shard: number, sequence: number): Promise<void> {
+    const state = await readStreamState(this.#manager, shard).catch(() => undefined);
+    if (state !== undefined && state.firstSequence > sequence) {
+      throw new StreamGapError(
+        `${clickStream(shard)} starts at sequence ${state.firstSequence}, but ${sequence} is not counted yet: clicks between them are lost to counting`,
+      );
+    }
+  }
+}
+
+/** The consumer skipped something; the stream may still hold it. */
+class DeliveryHole extends Error {
+  constructor(expected: number, got: number) {
+    super(`expected sequence ${expected}, got ${got}`);
+  }
+}
+
+function toStreamMessage(message: JsMsg): StreamMessage {
+  return { sequence: message.seq, timestampMs: message.info.timestampNanos / 1e6, bytes: message.data };
+}
+
+/** The broker removes a forgotten consumer by itself; saying so only makes it sooner. */
+function discard(consumer: Consumer): void {
+  void consumer.delete().catch(() => undefined);
+}

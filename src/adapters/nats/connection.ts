@@ -1,0 +1,32 @@
+/** The connection to NATS that a process shares among its streams, readers and publishers. */
+import { connect, type NatsConnection } from 'nats';
+
+/** Messages waiting for the broker are the callers' to bound; the client itself keeps trying for ever. */
+const RECONNECT_WAIT_MS = 250;
+const CONNECT_TIMEOUT_MS = 10_000;
+
+/** @param url `nats://[token@]host:port`, or `tls://…` for an encrypted connection */
+export async function connectNats(url: string, name: string): Promise<NatsConnection> {
+  const { protocol, host, username, password } = new URL(url);
+  const login = password === '' ? { token: username } : { user: username, pass: password };
+  return connect({
+    servers: host,
+    ...(username === '' ? {} : login),
+    ...(protocol === 'tls:' ? { tls: {} } : {}),
+    name,
+    timeout: CONNECT_TIMEOUT_MS,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: RECONNECT_WAIT_MS,
+    // An asynchronous stack trace for each request halves the publish rate.
+    noAsyncTraces: true,
+  });
+}
+
+/** Whether the broker answers within this time. */
+export async function natsAnswers(connection: NatsConnection, timeoutMs: number): Promise<boolean> {
+  const answered = connection.rtt().then(
+    () => true,
+    () => false,
+  );
+  return Promise.race([answered, Bun.sleep(timeoutMs).then(() => false)]);
+}

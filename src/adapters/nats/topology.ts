@@ -1,0 +1,68 @@
+/**
+ * Brings the streams up to what the settings ask for: the routing table with its first entry, a stream a shard. Runs
+ * with the migrations, before any process of a release starts; may run any number of times, also side by side.
+ */
+import { type JetStreamManager, type NatsConnection, nanos } from 'nats';
+import type { RuleSet } from '../../domain/ruleSet.ts';
+import { clickStream, ensureClickStreams } from './clickStreams.ts';
+import { ensureRoutingStream, RoutingLog } from './routingLog.ts';
+
+export interface Topology {
+  readonly shards: number;
+  readonly streamMaxAgeMs: number;
+  readonly rules: RuleSet;
+}
+
+/** What the settings ask for cannot be had in this installation. */
+export class TopologyError extends Error {
+  override readonly name = 'TopologyError';
+}
+
+/** @throws TopologyError that names the setting, its value here and the installation's. */
+export async function prepareTopology(connection: NatsConnection, topology: Topology): Promise<void> {
+  const manager = await connection.jetstreamManager();
+  await ensureRoutingStream(manager);
+  const routing = new RoutingLog(connection.jetstream(), manager);
+  await routing.read();
+  if (routing.isCreated) checkFixed(routing.table.rules, routing.table.newestShards, topology);
+  // A shard's stream is there before any entry leads clicks to it.
+  await ensureClickStreams(manager, topology.shards, topology.streamMaxAgeMs);
+  await applyMaxAge(manager, topology);
+  while (!routing.isCreated) {
+    await routing.append({ kind: 'created', shards: topology.shards, rules: topology.rules });
+  }
+  while (routing.table.newestShards < topology.shards) {
+    await routing.append({ kind: 'shards', shards: topology.shards, fromMs: routing.table.closedUntilMs });
+  }
+  checkFixed(routing.table.rules, routing.table.newestShards, topology);
+}
+
+function checkFixed(rules: RuleSet, shards: number, topology: Topology): void {
+  if (topology.shards < shards) {
+    throw new TopologyError(
+      `SHARDS=${topology.shards} is less than this installation's ${shards}; it may be raised, never lowered`,
+    );
+  }
+  const fixed: [string, keyof RuleSet][] = [
+    ['DEDUP_HORIZON', 'dedupHorizonMs'],
+    ['MAX_EVENT_AGE', 'maxEventAgeMs'],
+    ['MAX_FUTURE_SKEW', 'maxFutureSkewMs'],
+    ['the rule set of this release', 'version'],
+  ];
+  for (const [name, key] of fixed) {
+    if (rules[key] === topology.rules[key]) continue;
+    const unit = key === 'version' ? '' : ' ms';
+    throw new TopologyError(
+      `${name} is ${topology.rules[key]}${unit}, but this installation was made with ${rules[key]}${unit}: clicks already counted were judged by that, so it cannot change`,
+    );
+  }
+}
+
+async function applyMaxAge(manager: JetStreamManager, { shards, streamMaxAgeMs }: Topology): Promise<void> {
+  for (let shard = 0; shard < shards; shard++) {
+    const { config } = await manager.streams.info(clickStream(shard));
+    if (config.max_age !== nanos(streamMaxAgeMs)) {
+      await manager.streams.update(clickStream(shard), { max_age: nanos(streamMaxAgeMs) });
+    }
+  }
+}

@@ -1,0 +1,53 @@
+/** Day partitions of `ad_minute`, made when a day is first needed. */
+import type { Pool } from 'pg';
+
+const DAY_MS = 86_400_000;
+/** Any number, the same everywhere: who makes a partition holds this advisory lock. */
+const LOCK_ID = 6_210_384_114;
+
+export class DayPartitions {
+  readonly #pool: Pool;
+  /** Days (since the Unix epoch) whose partition exists or is being made. At most one a day within MAX_EVENT_AGE. */
+  readonly #days = new Map<number, Promise<void>>();
+
+  constructor(pool: Pool) {
+    this.#pool = pool;
+  }
+
+  /** Makes what is missing of the partitions for these minutes (first milliseconds of minute windows). */
+  async ensure(minutes: Iterable<number>): Promise<void> {
+    const days = new Set<number>();
+    for (const minute of minutes) days.add(Math.floor(minute / DAY_MS));
+    for (const day of days) await this.#ensureDay(day);
+  }
+
+  /** Looks again for every partition: one that was known is not there. */
+  forget(): void {
+    this.#days.clear();
+  }
+
+  #ensureDay(day: number): Promise<void> {
+    let made = this.#days.get(day);
+    if (made === undefined) {
+      made = this.#make(day);
+      this.#days.set(day, made);
+      made.catch(() => this.#days.delete(day));
+    }
+    return made;
+  }
+
+  async #make(day: number): Promise<void> {
+    const from = new Date(day * DAY_MS).toISOString();
+    const to = new Date((day + 1) * DAY_MS).toISOString();
+    const table = `ad_minute_${from.slice(0, 10).replaceAll('-', '_')}`;
+    // Made apart and then attached: unlike `create table … partition of`, that does not lock out readers. Looked up
+    // in pg_class, because to_regclass may answer from a cache that is older than the lock.
+    await this.#pool.query(`do $$ begin
+      perform pg_advisory_xact_lock(${LOCK_ID});
+      if not exists (select from pg_class where relname = '${table}' and relnamespace = current_schema()::regnamespace) then
+        create table ${table} (like ad_minute including all);
+        alter table ad_minute attach partition ${table} for values from ('${from}') to ('${to}');
+      end if;
+    end $$`);
+  }
+}

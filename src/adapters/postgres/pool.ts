@@ -1,0 +1,35 @@
+/** The connections of one process to PostgreSQL. */
+import { Pool } from 'pg';
+
+const CONNECT_TIMEOUT_MS = 5_000;
+const STATEMENT_TIMEOUT_MS = 60_000;
+
+/**
+ * @param connectionsMax the process's share of the server's connections
+ * @param onError hears of connections that broke while idle; the pool replaces them
+ */
+export function connectPostgres(
+  url: string,
+  name: string,
+  connectionsMax: number,
+  onError: (error: Error) => void,
+): Pool {
+  const pool = new Pool({
+    connectionString: url,
+    application_name: name,
+    max: connectionsMax,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    statement_timeout: STATEMENT_TIMEOUT_MS,
+    query_timeout: STATEMENT_TIMEOUT_MS + CONNECT_TIMEOUT_MS,
+    keepAlive: true,
+  });
+  pool.on('error', onError);
+  return pool;
+}
+
+/** A bigint column as a number. @throws RangeError beyond 2^53, rather than a number that is nearly right. */
+export function exactNumber(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value)) throw new RangeError(`${text} is beyond 2^53`);
+  return value;
+}
