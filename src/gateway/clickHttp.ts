@@ -1,0 +1,177 @@
+/**
+ * Answers signed click URLs: GET /click?adId=&impressionId=&signature= -> 302 to the ad's destination, when the click
+ * is durable. It records facts and does not judge: a bad signature, a HEAD request or a prefetch is answered and
+ * recorded all the same.
+ *
+ * Requests come in and responses go out as plain objects, so this runs without a socket. The destination is the
+ * catalog's, never the request's: no open redirect.
+ */
+import type { Ad } from '../domain/ad.ts';
+import type { ClickRecord, SignatureCheck } from '../domain/clickRecord.ts';
+import { AD_ID_BYTES_MAX, cut, isId, REFERRER_BYTES_MAX, USER_AGENT_BYTES_MAX } from '../domain/limits.ts';
+import { isSignedBy } from '../domain/signature.ts';
+import type { SigningKey } from '../domain/signingKey.ts';
+import { formatUuid, parseUuid7, uuid7TimeMs } from '../domain/uuid7.ts';
+import type { AdDirectory } from './adDirectory.ts';
+import type { ClickLog } from './clickLog.ts';
+import { OverloadedError, UnavailableError } from './unavailable.ts';
+import { userKey } from './userKey.ts';
+
+/** A click URL has about 200 characters. */
+const URL_LENGTH_MAX = 4_096;
+
+export interface ClickHttpParts {
+  readonly ads: AdDirectory;
+  readonly clickLog: Pick<ClickLog, 'append'>;
+  readonly signingKeys: readonly SigningKey[];
+  readonly userKeySalt: Uint8Array;
+  readonly clickUrlTtlMs: number;
+  /** Milliseconds since the Unix epoch. */
+  readonly clock: () => number;
+  /** A new UUIDv7, 16 bytes. */
+  readonly newClickId: () => Uint8Array;
+}
+
+interface ClickUrl {
+  readonly adId: string;
+  readonly impressionText: string;
+  readonly impressionId: Uint8Array;
+  readonly signature: string;
+}
+
+export class ClickHttp {
+  readonly #parts: ClickHttpParts;
+
+  constructor(parts: ClickHttpParts) {
+    this.#parts = parts;
+  }
+
+  /** @param address the client's network address; empty where it is not known */
+  async handle(request: Request, address: string): Promise<Response> {
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      return problem(405, 'method', request.method, 'GET or HEAD', { Allow: 'GET, HEAD' });
+    }
+    if (request.url.length > URL_LENGTH_MAX) {
+      return problem(414, 'url', `${request.url.length} characters`, `at most ${URL_LENGTH_MAX}`);
+    }
+    if (Number(request.headers.get('content-length') ?? 0) > 0 || request.headers.has('transfer-encoding')) {
+      return problem(413, 'body', 'a request body', 'none');
+    }
+    const click = parseClickUrl(new URL(request.url).searchParams);
+    if (click instanceof Response) return click;
+    const found = this.#parts.ads.find(click.adId);
+    const ad = found instanceof Promise ? await found : found;
+    if (ad === undefined) return problem(404, 'adId', click.adId, 'an ad of the catalog');
+    return this.#redirect(request, address, click, ad);
+  }
+
+  async #redirect(request: Request, address: string, click: ClickUrl, ad: Ad): Promise<Response> {
+    const record = this.#record(request, address, click);
+    try {
+      await this.#parts.clickLog.append([record]);
+    } catch (error) {
+      if (error instanceof UnavailableError || error instanceof OverloadedError) return notDurable(error);
+      throw error;
+    }
+    return new Response(null, {
+      status: 302,
+      headers: {
+        Location: withClickId(ad.destinationUrl, formatUuid(record.clickId)),
+        'Cache-Control': 'no-store',
+        'Referrer-Policy': 'strict-origin-when-cross-origin',
+      },
+    });
+  }
+
+  #record(request: Request, address: string, click: ClickUrl): ClickRecord {
+    const { clock, newClickId, userKeySalt } = this.#parts;
+    const { headers } = request;
+    const receivedMs = clock();
+    const userAgent = cut(headers.get('user-agent') ?? '', USER_AGENT_BYTES_MAX);
+    return {
+      clickId: newClickId(),
+      impressionId: click.impressionId,
+      adId: click.adId,
+      eventTimeMs: receivedMs,
+      receivedMs,
+      channel: 'HTTP',
+      signature: this.#check(click, receivedMs),
+      head: request.method === 'HEAD',
+      prefetch: isPrefetch(headers),
+      test: false,
+      userAgent,
+      userKey: userKey(userKeySalt, { userId: '', ip: address, userAgent }),
+      referrer: cut(headers.get('referer') ?? '', REFERRER_BYTES_MAX),
+      country: '',
+      region: '',
+      deviceType: '',
+      os: '',
+      browser: '',
+      publisherId: '',
+      placementId: '',
+      creativeId: '',
+      source: '',
+      attributes: {},
+    };
+  }
+
+  #check({ adId, impressionText, impressionId, signature }: ClickUrl, nowMs: number): SignatureCheck {
+    const { signingKeys, clickUrlTtlMs } = this.#parts;
+    if (!isSignedBy(signingKeys, adId, impressionText, signature)) return 'INVALID';
+    return uuid7TimeMs(impressionId) + clickUrlTtlMs < nowMs ? 'EXPIRED' : 'VALID';
+  }
+}
+
+/** What the URL says, or the answer to a URL that says it wrongly. */
+function parseClickUrl(parameters: URLSearchParams): ClickUrl | Response {
+  for (const name of ['adId', 'impressionId', 'signature']) {
+    const values = parameters.getAll(name);
+    if (values.length > 1) return problem(400, name, `${values.length} values`, 'one value');
+    if (values[0] === undefined || values[0] === '') return problem(400, name, 'nothing', 'a value');
+  }
+  const [adId = '', impressionText = '', signature = ''] = ['adId', 'impressionId', 'signature'].map(
+    (name) => parameters.get(name) ?? '',
+  );
+  if (!isId(adId, AD_ID_BYTES_MAX)) {
+    return problem(400, 'adId', adId, `1 to ${AD_ID_BYTES_MAX} bytes without control characters`);
+  }
+  const impressionId = parseUuid7(impressionText);
+  if (impressionId === undefined) return problem(400, 'impressionId', impressionText, 'a UUIDv7');
+  return { adId, impressionText, impressionId, signature };
+}
+
+function isPrefetch(headers: Headers): boolean {
+  return ['sec-purpose', 'purpose', 'x-purpose', 'x-moz'].some((name) => {
+    const value = headers.get(name)?.toLowerCase() ?? '';
+    return value.includes('prefetch') || value.includes('preview') || value.includes('prerender');
+  });
+}
+
+function withClickId(destination: string, clickId: string): string {
+  const hash = destination.indexOf('#');
+  const page = hash < 0 ? destination : destination.slice(0, hash);
+  const fragment = hash < 0 ? '' : destination.slice(hash);
+  const separator = !page.includes('?') ? '?' : page.endsWith('?') || page.endsWith('&') ? '' : '&';
+  return `${page}${separator}clid=${clickId}${fragment}`;
+}
+
+function notDurable(error: Error): Response {
+  return Response.json(
+    { error: error.message },
+    { status: 503, headers: { 'Retry-After': '1', 'Cache-Control': 'no-store' } },
+  );
+}
+
+/** An error as JSON that names what is wrong, what it is, and what would be right. */
+function problem(
+  status: number,
+  field: string,
+  value: string,
+  right: string,
+  headers: Record<string, string> = {},
+): Response {
+  return Response.json(
+    { error: `${field} must be ${right}`, field, value: cut(value, 200), expected: right },
+    { status, headers: { 'Cache-Control': 'no-store', ...headers } },
+  );
+}

@@ -1,0 +1,153 @@
+/**
+ * ClickIngestService: ad servers publish clicks. A click is ACCEPTED only when it is durable (I1); where that is not
+ * known of some click of a call, the call fails as a whole and its clicks may all be sent again.
+ */
+import type { ServerDuplexStream } from '@grpc/grpc-js';
+import type { BatchIngestClicksRequest__Output as BatchRequest } from '../contract/generated/clickledger/v1/BatchIngestClicksRequest.ts';
+import type { BatchIngestClicksResponse as BatchResponse } from '../contract/generated/clickledger/v1/BatchIngestClicksResponse.ts';
+import type { Click__Output as Click } from '../contract/generated/clickledger/v1/Click.ts';
+import type { ClickIngestServiceHandlers } from '../contract/generated/clickledger/v1/ClickIngestService.ts';
+import type { IngestResult } from '../contract/generated/clickledger/v1/IngestResult.ts';
+import type { ClickRecord } from '../domain/clickRecord.ts';
+import { CLICKS_A_REQUEST_MAX, fits, SOURCE_BYTES_MAX } from '../domain/limits.ts';
+import type { Position } from '../domain/position.ts';
+import type { AdDirectory } from './adDirectory.ts';
+import { type Admission, admitClick, refuseUnknownAd } from './clickAdmission.ts';
+import type { ClickLog } from './clickLog.ts';
+import { answer, invalidArgument, toServiceError } from './grpcErrors.ts';
+import type { Log } from './ports.ts';
+
+/** Requests of one stream that may wait for their replies; beyond, the gateway stops reading it. */
+const STREAM_REQUESTS_MAX = 16;
+
+export interface IngestParts {
+  readonly ads: AdDirectory;
+  readonly clickLog: ClickLog;
+  readonly userKeySalt: Uint8Array;
+  /** Milliseconds since the Unix epoch. */
+  readonly clock: () => number;
+  readonly log: Log;
+}
+
+export function ingestService(parts: IngestParts): ClickIngestServiceHandlers {
+  const ingest = new Ingest(parts);
+  return {
+    IngestClick: (call, callback) => {
+      const { source, click } = call.request;
+      answer(callback, parts.log, async () => {
+        if (click === null) throw invalidArgument('click is missing: it must be a Click');
+        const [result] = await ingest.batch(source, [click]);
+        return { result: result ?? null };
+      });
+    },
+    BatchIngestClicks: (call, callback) => {
+      const { source, clicks } = call.request;
+      answer(callback, parts.log, async () => ({ results: await ingest.batch(source, clicks) }));
+    },
+    StreamIngestClicks: (call) => streamBatches(call, ingest, parts.log),
+  };
+}
+
+class Ingest {
+  readonly #parts: IngestParts;
+
+  constructor(parts: IngestParts) {
+    this.#parts = parts;
+  }
+
+  /** One result a click, in order. @throws UnavailableError, OverloadedError, or a gRPC error of the whole call */
+  async batch(source: string, clicks: readonly Click[]): Promise<IngestResult[]> {
+    if (!fits(source, SOURCE_BYTES_MAX)) {
+      throw invalidArgument(
+        `source must be at most ${SOURCE_BYTES_MAX} bytes, it has ${Buffer.byteLength(source)}`,
+      );
+    }
+    const admissions = await this.#admit(source, clicks);
+    const records: ClickRecord[] = [];
+    for (const admission of admissions) if (admission.kind === 'admitted') records.push(admission.record);
+    const positions = await this.#parts.clickLog.append(records);
+    let next = 0;
+    return admissions.map((admission) =>
+      admission.kind === 'admitted'
+        ? accepted(positions[next++])
+        : { status: 'REJECTED', reason: admission.reason },
+    );
+  }
+
+  async #admit(source: string, clicks: readonly Click[]): Promise<Admission[]> {
+    const { ads, clock, userKeySalt } = this.#parts;
+    const context = { source, receivedMs: clock(), userKeySalt };
+    const admissions = clicks.map((click, index) =>
+      index < CLICKS_A_REQUEST_MAX ? admitClick(click, context) : BEYOND_LIMIT,
+    );
+    const adIds = new Set<string>();
+    for (const admission of admissions) if (admission.kind === 'admitted') adIds.add(admission.record.adId);
+    const existing = await ads.existing(adIds);
+    return admissions.map((admission) =>
+      admission.kind === 'admitted' && !existing.has(admission.record.adId)
+        ? refuseUnknownAd(admission.record.adId)
+        : admission,
+    );
+  }
+}
+
+const BEYOND_LIMIT: Admission = {
+  kind: 'refused',
+  reason: `clicks has more than ${CLICKS_A_REQUEST_MAX} entries: the ones beyond must be sent in another request`,
+};
+
+function accepted(position: Position | undefined): IngestResult {
+  if (position === undefined) throw new Error('a click was published without a position');
+  const { shard, incarnation, sequence, index } = position;
+  return {
+    status: 'ACCEPTED',
+    receipt: { shard, stream_incarnation: incarnation, stream_sequence: sequence, index },
+  };
+}
+
+/** Replies in the order of the requests; while too many wait, the stream is not read. */
+function streamBatches(
+  call: ServerDuplexStream<BatchRequest, BatchResponse>,
+  ingest: Ingest,
+  log: Log,
+): void {
+  let waiting = 0;
+  let replies: Promise<void> = Promise.resolve();
+  let failed = false;
+  const fail = (error: unknown) => {
+    if (failed) return;
+    failed = true;
+    call.emit('error', toServiceError(error, log));
+  };
+  call.on('data', ({ source, clicks }: BatchRequest) => {
+    waiting += 1;
+    if (waiting >= STREAM_REQUESTS_MAX) call.pause();
+    const results = ingest.batch(source, clicks);
+    results.catch(() => undefined);
+    replies = replies
+      .then(async () => {
+        if (failed) return;
+        await write(call, { results: await results });
+        waiting -= 1;
+        if (waiting < STREAM_REQUESTS_MAX) call.resume();
+      })
+      .catch(fail);
+  });
+  call.on('end', () => {
+    void replies.then(() => {
+      if (!failed) call.end();
+    });
+  });
+}
+
+/** Waits where the client does not read its replies. */
+function write(
+  call: ServerDuplexStream<BatchRequest, BatchResponse>,
+  response: BatchResponse,
+): Promise<void> {
+  if (call.write(response) || call.cancelled) return Promise.resolve();
+  return new Promise((resolve) => {
+    call.once('drain', resolve);
+    call.once('cancelled', resolve);
+  });
+}

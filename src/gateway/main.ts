@@ -1,0 +1,108 @@
+/** The gateway process: answers click URLs over HTTP, takes clicks and ads over gRPC. */
+import { randomUUID } from 'node:crypto';
+import { AdCatalogService, ClickIngestService, ingestPackage } from '../adapters/grpc/contract.ts';
+import { startGrpcServer } from '../adapters/grpc/server.ts';
+import { announceAds, onAdsChanged } from '../adapters/nats/catalogChanges.ts';
+import { encodeClickBatch, encodeClickRecord } from '../adapters/nats/clickBatchCodec.ts';
+import { ClickPublisher } from '../adapters/nats/clickPublisher.ts';
+import { connectNats, natsAnswers } from '../adapters/nats/connection.ts';
+import { RoutingLog } from '../adapters/nats/routingLog.ts';
+import { connectPostgres } from '../adapters/postgres/pool.ts';
+import { pageAds, readAds } from '../adapters/postgres/readAds.ts';
+import { upsertAds } from '../adapters/postgres/upsertAds.ts';
+import { systemClock } from '../adapters/system/clock.ts';
+import { runProcess } from '../adapters/system/lifecycle.ts';
+import { createLog, logReady } from '../adapters/system/log.ts';
+import { AdDirectory } from './adDirectory.ts';
+import { catalogService } from './catalogService.ts';
+import { ClickHttp } from './clickHttp.ts';
+import { ClickLog } from './clickLog.ts';
+import { readConfig } from './config.ts';
+import { GroupCommit } from './groupCommit.ts';
+import { ingestService } from './ingestService.ts';
+import type { AdStore } from './ports.ts';
+
+const POSTGRES_CONNECTIONS_MAX = 4;
+const DRAIN_MS = 8_000;
+/** A broker that takes longer to answer is not ready. */
+const READY_MS = 1_000;
+
+const log = createLog('gateway', process.env['LOG_LEVEL'] ?? 'info');
+
+await runProcess(log, async () => {
+  const config = readConfig(process.env);
+  const nats = await connectNats(config.natsUrl, 'gateway');
+  const manager = await nats.jetstreamManager();
+  const client = nats.jetstream();
+  const pool = connectPostgres(config.databaseUrl, 'gateway', POSTGRES_CONNECTIONS_MAX, (error) =>
+    log.warn({ err: error }, 'PostgreSQL'),
+  );
+  const routing = new RoutingLog(client, manager);
+  await routing.read();
+
+  const store: AdStore = {
+    read: (adIds) => readAds(pool, adIds),
+    page: (afterAdId, limit) => pageAds(pool, afterAdId, limit),
+    upsert: (ads) => upsertAds(pool, ads),
+    announce: (adIds) => announceAds(nats, adIds),
+  };
+  const ads = new AdDirectory(store);
+  onAdsChanged(nats, (adIds) => ads.forget(adIds));
+
+  const publisher = new ClickPublisher(client, manager, config.publishTimeoutMs);
+  const run = randomUUID();
+  let batches = 0;
+  const groupCommit = new GroupCommit({
+    publish: (shard, bytes, batchId) => publisher.publish(shard, bytes, batchId),
+    encodeBatch: (records) => encodeClickBatch(routing.table.sequence, records),
+    newBatchId: () => `${run}-${++batches}`,
+    log,
+  });
+  const clickLog = new ClickLog({ routing, groupCommit, encodeRecord: encodeClickRecord, log });
+  const shared = { ads, clickLog, userKeySalt: config.userKeySalt, clock: systemClock, log };
+
+  const grpc = await startGrpcServer(
+    `${config.host}:${config.ingestPort}`,
+    ingestPackage,
+    ['clickledger.v1.ClickIngestService', 'clickledger.v1.AdCatalogService'],
+    (server) => {
+      server.addService(ClickIngestService.service, ingestService(shared));
+      server.addService(AdCatalogService.service, catalogService({ store, ads, log }));
+    },
+  );
+  const clickHttp = new ClickHttp({
+    ...shared,
+    signingKeys: config.signingKeys,
+    clickUrlTtlMs: config.clickUrlTtlMs,
+    newClickId: () => Uint8Array.fromHex(Bun.randomUUIDv7('hex').replaceAll('-', '')),
+  });
+  const http = Bun.serve({
+    hostname: config.host,
+    port: config.httpPort,
+    idleTimeout: Math.ceil(config.httpTimeoutMs / 1000),
+    maxRequestBodySize: 1,
+    routes: {
+      '/click': (request, server) => clickHttp.handle(request, server.requestIP(request)?.address ?? ''),
+      '/healthz': Response.json({ status: 'ok' }),
+      '/readyz': async () =>
+        (await natsAnswers(nats, READY_MS))
+          ? Response.json({ status: 'ready' })
+          : Response.json({ status: 'JetStream does not answer' }, { status: 503 }),
+    },
+    fetch: (request) =>
+      Response.json(
+        { error: `there is nothing at ${new URL(request.url).pathname}; click URLs start with /click` },
+        { status: 404 },
+      ),
+    error: (error) => {
+      log.error({ err: error }, 'a request failed');
+      return Response.json({ error: 'the gateway failed; the click may be tried again' }, { status: 503 });
+    },
+  });
+  logReady(log, { http: http.port, ingest: config.ingestPort });
+
+  return async () => {
+    await Promise.all([http.stop(), grpc.stop(DRAIN_MS)]);
+    await Promise.all([nats.drain(), pool.end()]);
+  };
+});
