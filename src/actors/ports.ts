@@ -1,0 +1,57 @@
+/** What a shard's owner needs of the outside; main.ts hands it the adapters. */
+
+import type { Checkpoint, Heartbeat, ShardToClaim } from '../domain/checkpoint.ts';
+import type { ClickBatch } from '../domain/clickBatch.ts';
+import type { Flush, FlushOutcome } from '../domain/flush.ts';
+import type { FoldReply } from '../domain/fold.ts';
+import type { RoutingTable } from '../domain/routingTable.ts';
+import type { StreamMessage, StreamState } from '../domain/streamMessage.ts';
+
+export interface ClickStreams {
+  /** The shards that exist. */
+  list(): Promise<number[]>;
+  state(shard: number): Promise<StreamState>;
+  /** Messages from one sequence on, in order, for ever or through another one. */
+  read(
+    shard: number,
+    fromSequence: number,
+    stop: AbortSignal,
+    throughSequence?: number,
+  ): AsyncIterable<StreamMessage>;
+  /** The first message with this timestamp or a later one; last + 1 where there is none. */
+  firstSequenceAt(shard: number, timeMs: number): Promise<number>;
+  /** undefined: the bytes are no ClickBatch. */
+  decode(bytes: Uint8Array): ClickBatch | undefined;
+}
+
+export interface Routing {
+  readonly table: RoutingTable;
+  /** Reads the table to at least this sequence. */
+  readThrough(sequence: number): Promise<void>;
+}
+
+export interface FoldMemory {
+  fold(
+    sequence: number,
+    timestampMs: number,
+    records: Buffer,
+    floor: number,
+    purpose: 'count' | 'warm',
+  ): Promise<FoldReply>;
+  reset(generation: string, through: number, warm: number): Promise<void>;
+}
+
+export interface Ledger {
+  claim(shards: readonly ShardToClaim[]): Promise<Checkpoint[]>;
+  /** The shards whose checkpoint is still the one that the owner knows. */
+  renew(beats: readonly Heartbeat[]): Promise<Set<number>>;
+  store(flush: Flush): Promise<FlushOutcome>;
+  /** Gives this owner's shards back. */
+  release(): Promise<void>;
+}
+
+export interface Log {
+  info(facts: object, message: string): void;
+  warn(facts: object, message: string): void;
+  error(facts: object, message: string): void;
+}

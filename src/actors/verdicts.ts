@@ -1,0 +1,128 @@
+/**
+ * Asks the fold for a message's verdicts and mends its memory where it must (I5): fills it again after a loss, folds
+ * forward what another owner left out. Guards I7: an error is never an answer; it waits and asks again, and only
+ * this shard waits.
+ */
+import { type FoldReply, horizonStartMs } from '../domain/fold.ts';
+import type { JudgedMessage } from '../domain/judgedMessage.ts';
+import type { StreamMessage } from '../domain/streamMessage.ts';
+import type { ClickStreams, FoldMemory, Log } from './ports.ts';
+
+const RETRY_FIRST_MS = 50;
+const RETRY_MAX_MS = 2_000;
+
+export interface VerdictsParts {
+  readonly shard: number;
+  readonly streams: ClickStreams;
+  readonly memory: FoldMemory;
+  readonly horizonMs: number;
+  readonly log: Log;
+  /** Decodes and judges a message, as the owner does. */
+  readonly examine: (message: StreamMessage) => Promise<JudgedMessage>;
+  /** A new random word for each generation of the memory. */
+  readonly newGeneration: () => string;
+}
+
+/** What the owner knows when it asks. */
+export interface OwnerPosition {
+  /** The committed floor. */
+  readonly floor: number;
+  /** Running maximum of the timestamps, this message included, milliseconds. */
+  readonly streamTimeMs: number;
+}
+
+export class Verdicts {
+  readonly #parts: VerdictsParts;
+
+  constructor(parts: VerdictsParts) {
+    this.#parts = parts;
+  }
+
+  /** The fold's verdicts on a message, a letter a click. Returns only with an answer, or throws once `stop` is given. */
+  async of(
+    message: StreamMessage,
+    judged: JudgedMessage,
+    owner: OwnerPosition,
+    stop: AbortSignal,
+  ): Promise<string> {
+    for (;;) {
+      const reply = await this.#ask(message, judged.foldRecords, owner.floor, 'count', stop);
+      switch (reply.kind) {
+        case 'verdicts':
+          return reply.letters;
+        case 'none':
+        case 'gone':
+          await this.#rebuild(message.sequence, reply.kind, owner, stop);
+          break;
+        case 'behind':
+          if (reply.streamTimeMs < horizonStartMs(owner.streamTimeMs, this.#parts.horizonMs)) {
+            await this.#rebuild(message.sequence, reply.kind, owner, stop);
+          } else {
+            await this.#foldForward(reply, message.sequence - 1, owner.floor, stop);
+          }
+          break;
+        case 'done':
+          throw new Error('the fold answered done to a message whose verdicts were asked for');
+      }
+    }
+  }
+
+  /** Starts the memory anew, one horizon back, and fills it up to just before `next`. */
+  async #rebuild(next: number, why: string, owner: OwnerPosition, stop: AbortSignal): Promise<void> {
+    const { shard, streams, memory, horizonMs, log, newGeneration } = this.#parts;
+    const start = await this.#insist(stop, () =>
+      streams.firstSequenceAt(shard, horizonStartMs(owner.streamTimeMs, horizonMs)),
+    );
+    const from = Math.min(start, next);
+    log.info({ shard, why, from, next }, 'fold memory is filled again');
+    await this.#insist(stop, () => memory.reset(newGeneration(), from - 1, next - 1));
+    await this.#foldForward({ through: from - 1, warm: next - 1 }, next - 1, owner.floor, stop);
+  }
+
+  /**
+   * Folds what lies between the memory and `through`, which this owner has counted already or counts by what is
+   * stored; up to `warm` no verdicts are kept. Where the memory changes meanwhile, the caller asks and decides again.
+   */
+  async #foldForward(
+    memory: { through: number; warm: number },
+    through: number,
+    floor: number,
+    stop: AbortSignal,
+  ): Promise<void> {
+    const { shard, streams, examine } = this.#parts;
+    if (memory.through >= through) return;
+    for await (const message of streams.read(shard, memory.through + 1, stop, through)) {
+      const { foldRecords } = await examine(message);
+      const purpose = message.sequence <= memory.warm ? 'warm' : 'count';
+      const { kind } = await this.#ask(message, foldRecords, floor, purpose, stop);
+      if (kind !== 'done' && kind !== 'verdicts') return;
+    }
+  }
+
+  #ask(
+    message: StreamMessage,
+    records: Buffer,
+    floor: number,
+    purpose: 'count' | 'warm',
+    stop: AbortSignal,
+  ): Promise<FoldReply> {
+    const { memory } = this.#parts;
+    return this.#insist(stop, () =>
+      memory.fold(message.sequence, message.timestampMs, records, floor, purpose),
+    );
+  }
+
+  /** Tries until it works: a server that does not answer has said nothing (I7). */
+  async #insist<T>(stop: AbortSignal, attempt: () => Promise<T>): Promise<T> {
+    for (let waitMs = RETRY_FIRST_MS; ; waitMs = Math.min(waitMs * 2, RETRY_MAX_MS)) {
+      stop.throwIfAborted();
+      try {
+        return await attempt();
+      } catch (error) {
+        if (waitMs === RETRY_MAX_MS)
+          this.#parts.log.warn({ shard: this.#parts.shard, err: error }, 'the fold does not answer; waiting');
+        await Bun.sleep(waitMs);
+      }
+    }
+  }
+}
