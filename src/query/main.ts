@@ -1,0 +1,42 @@
+/** The query process: answers counts over gRPC. */
+import { ClickQueryService, queryPackage } from '../adapters/grpc/contract.ts';
+import { startGrpcServer } from '../adapters/grpc/server.ts';
+import { connectNats } from '../adapters/nats/connection.ts';
+import { askLiveDeltas } from '../adapters/nats/liveDeltas.ts';
+import { connectPostgres } from '../adapters/postgres/pool.ts';
+import { readAggregates } from '../adapters/postgres/readAggregates.ts';
+import { runProcess } from '../adapters/system/lifecycle.ts';
+import { createLog, logReady } from '../adapters/system/log.ts';
+import { AggregateReader } from './aggregateReader.ts';
+import { readConfig } from './config.ts';
+import { queryService } from './queryService.ts';
+
+const POSTGRES_CONNECTIONS_MAX = 8;
+const DRAIN_MS = 8_000;
+
+const log = createLog('query', process.env['LOG_LEVEL'] ?? 'info');
+
+await runProcess(log, async () => {
+  const config = readConfig(process.env);
+  const nats = await connectNats(config.natsUrl, 'query');
+  const pool = connectPostgres(config.databaseUrl, 'query', POSTGRES_CONNECTIONS_MAX, (error) =>
+    log.warn({ err: error }, 'PostgreSQL'),
+  );
+  const reader = new AggregateReader({
+    readStored: (adIds, range, granularity, rowsMax) =>
+      readAggregates(pool, adIds, range, granularity, rowsMax),
+    askOwner: (owner, request) => askLiveDeltas(nats, owner, request, config.liveTimeoutMs),
+  });
+  const grpc = await startGrpcServer(
+    `${config.host}:${config.queryPort}`,
+    queryPackage,
+    ['clickledger.v1.ClickQueryService'],
+    (server) => server.addService(ClickQueryService.service, queryService({ reader, log })),
+  );
+  logReady(log, { query: config.queryPort });
+
+  return async () => {
+    await grpc.stop(DRAIN_MS);
+    await Promise.all([nats.drain(), pool.end()]);
+  };
+});
