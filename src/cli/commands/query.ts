@@ -1,0 +1,69 @@
+/** `clickledger query`: the counts of ads over time, as a table or as JSON. */
+import { Argument, Command, Option } from 'commander';
+import { explainCallError } from '../../adapters/grpc/callError.ts';
+import { queryClient } from '../../adapters/grpc/clients.ts';
+import type { QueryAggregatesResponse__Output } from '../../contract/generated/clickledger/v1/QueryAggregatesResponse.ts';
+import { GRANULARITIES, type Granularity } from '../../domain/granularity.ts';
+import { CliError } from '../cliError.ts';
+import { endWithClosedPipe } from '../closedPipe.ts';
+import { endpoints } from '../endpoints.ts';
+import { renderFreshness, renderNothing, renderRows } from '../query/aggregateTable.ts';
+import { parseTimeRange, type TimeRange } from '../query/timeRange.ts';
+import { dataDirectory, instanceEnvironment } from '../stack/instance.ts';
+import { print } from '../terminal.ts';
+
+interface QueryOptions {
+  readonly from: string;
+  readonly to: string;
+  readonly granularity: string;
+  readonly json?: boolean;
+}
+
+export function queryCommand(): Command {
+  return new Command('query')
+    .description('show the counts of ads')
+    .addArgument(new Argument('<ad-ids...>', 'the ads'))
+    .option(
+      '--from <time>',
+      'now, a span back such as -7d, or an ISO 8601 time (UTC where it names no zone)',
+      '-1h',
+    )
+    .option('--to <time>', 'likewise; the range ends before it', 'now')
+    .addOption(
+      new Option('--granularity <width>', 'width of a row')
+        .choices(GRANULARITIES.map((name) => name.toLowerCase()))
+        .default('minute'),
+    )
+    .option('--json', 'print the answer as the query service gave it')
+    .action(query);
+}
+
+async function query(adIds: readonly string[], options: QueryOptions): Promise<void> {
+  endWithClosedPipe();
+  const nowMs = Date.now();
+  const range = parseTimeRange(options.from, options.to, nowMs);
+  const granularity = options.granularity.toUpperCase() as Granularity;
+  const wanted = [...new Set(adIds)];
+  const answer = await ask(wanted, range, granularity);
+  if (options.json === true) {
+    print(JSON.stringify(answer, undefined, 2));
+    return;
+  }
+  print(answer.rows.length === 0 ? renderNothing(wanted, range) : renderRows(answer.rows, granularity));
+  print(renderFreshness(answer.info, nowMs));
+}
+
+async function ask(
+  adIds: string[],
+  { fromMs, toMs }: TimeRange,
+  granularity: Granularity,
+): Promise<QueryAggregatesResponse__Output> {
+  const client = queryClient(endpoints(instanceEnvironment(dataDirectory())).queryAddress);
+  try {
+    return await client.queryAggregates({ ad_ids: adIds, from_ms: fromMs, to_ms: toMs, granularity });
+  } catch (error) {
+    throw new CliError(explainCallError(error, 'the query service', client.address));
+  } finally {
+    client.close();
+  }
+}

@@ -1,0 +1,150 @@
+/**
+ * Rows of a CSV file, read as a stream: never more of it in memory than a few chunks. Packed with gzip or not is
+ * told by its first bytes, not by its name.
+ *
+ * Quotes: a quote inside an unquoted value is taken as it stands. A quoted value that never ends makes the rest of
+ * the file unreadable; that stops the import with the line where it starts. csv-parse could skip such rows, but
+ * then it also skips, in silence, what else stood in the same chunk.
+ */
+import { createReadStream, type ReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import { pipeline } from 'node:stream';
+import { createGunzip } from 'node:zlib';
+import { type CsvError, type Parser, parse } from 'csv-parse';
+import { CliError } from '../cliError.ts';
+import type { Row } from './clickOfRow.ts';
+
+const ROW_BYTES_MAX = 1024 * 1024;
+const GZIP_MAGIC = [0x1f, 0x8b] as const;
+
+/** What csv-parse gives with `info: true`. */
+interface ParsedRecord {
+  readonly record: readonly string[];
+  readonly info: { readonly lines: number };
+}
+
+export class CsvFile {
+  readonly path: string;
+  /** Without its folder: the same file elsewhere is the same file. */
+  readonly name: string;
+  readonly sizeBytes: number;
+  readonly header: readonly string[];
+  readonly #source: ReadStream;
+  readonly #records: AsyncIterator<ParsedRecord>;
+  #line: number;
+  #rowNumber = 0;
+  #overcounted = 0;
+
+  private constructor(
+    filePath: string,
+    sizeBytes: number,
+    source: ReadStream,
+    records: AsyncIterator<ParsedRecord>,
+    first: ParsedRecord,
+  ) {
+    this.path = filePath;
+    this.name = path.basename(filePath);
+    this.sizeBytes = sizeBytes;
+    this.#source = source;
+    this.#records = records;
+    this.header = first.record.map((name) => name.trim());
+    this.#line = first.info.lines;
+  }
+
+  /** @throws CliError where there is no such file or no first line */
+  static async open(filePath: string): Promise<CsvFile> {
+    const sizeBytes = await regularFileSize(filePath);
+    const magic = await Bun.file(filePath).slice(0, GZIP_MAGIC.length).bytes();
+    const isGzip = GZIP_MAGIC.every((byte, index) => magic[index] === byte);
+    const source = createReadStream(filePath);
+    const parser = parse({
+      bom: true,
+      info: true,
+      max_record_size: ROW_BYTES_MAX,
+      relax_column_count: true,
+      relax_quotes: true,
+      skip_empty_lines: true,
+    });
+    // An error of any of them destroys the parser, whose iterator then throws it.
+    if (isGzip) pipeline(source, createGunzip(), parser, () => {});
+    else pipeline(source, parser, () => {});
+    const records = parsedRecords(parser);
+    const first = await nextRecord(records, filePath, 1);
+    if (first === undefined) throw new CliError(`${filePath} is empty; its first line must name the columns`);
+    return new CsvFile(filePath, sizeBytes, source, records, first);
+  }
+
+  /** How much of the file has been read, of `sizeBytes`. */
+  get bytesRead(): number {
+    return Math.min(this.#source.bytesRead, this.sizeBytes);
+  }
+
+  /** @throws CliError where the file cannot be read on */
+  async *rows(): AsyncGenerator<Row> {
+    try {
+      for (;;) {
+        const next = await nextRecord(this.#records, this.path, this.#line + 1);
+        if (next === undefined) return;
+        this.#rowNumber += 1;
+        this.#line = this.#lineOf(next);
+        yield { values: next.record, rowNumber: this.#rowNumber, line: this.#line };
+      }
+    } finally {
+      this.close();
+    }
+  }
+
+  /** csv-parse takes a line break of two characters inside a quoted value for two. */
+  #lineOf({ record, info }: ParsedRecord): number {
+    if (info.lines - this.#overcounted > this.#line + 1) {
+      this.#overcounted += record.reduce((sum, value) => sum + value.split('\r\n').length - 1, 0);
+    }
+    return info.lines - this.#overcounted;
+  }
+
+  close(): void {
+    this.#source.destroy();
+  }
+}
+
+function parsedRecords(parser: Parser): AsyncIterator<ParsedRecord> {
+  return parser[Symbol.asyncIterator]() as AsyncIterator<ParsedRecord>;
+}
+
+async function nextRecord(
+  records: AsyncIterator<ParsedRecord>,
+  filePath: string,
+  line: number,
+): Promise<ParsedRecord | undefined> {
+  try {
+    const next = await records.next();
+    return next.done === true ? undefined : next.value;
+  } catch (error) {
+    throw new CliError(`${filePath}, line ${line}: ${readingTrouble(error)}`);
+  }
+}
+
+function readingTrouble(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? (error as CsvError).code : undefined;
+  switch (code as string | undefined) {
+    case 'CSV_QUOTE_NOT_CLOSED':
+      return 'a quote is opened in this row and never closed, so the rest of the file cannot be read';
+    case 'CSV_MAX_RECORD_SIZE':
+      return `the row is larger than ${ROW_BYTES_MAX} bytes, so the rest of the file cannot be read; is a quote opened in it that should not be?`;
+    case 'Z_BUF_ERROR':
+      return 'the file ends in the middle of its packed data; it was not copied as a whole';
+    case 'Z_DATA_ERROR':
+      return 'the packed data is damaged';
+    default:
+      return error instanceof Error ? error.message : String(error);
+  }
+}
+
+async function regularFileSize(filePath: string): Promise<number> {
+  const found = await stat(filePath).catch((error: Error) => {
+    throw new CliError(`cannot read ${filePath}: ${error.message}`);
+  });
+  if (!found.isFile()) throw new CliError(`${filePath} is no regular file`);
+  return found.size;
+}

@@ -1,0 +1,35 @@
+/** What must be there before any process of this release starts: the tables, the streams, the routing table. */
+import { readSettings } from '../adapters/environment/settings.ts';
+import { connectNats } from '../adapters/nats/connection.ts';
+import { prepareTopology, TopologyError } from '../adapters/nats/topology.ts';
+import { migrate } from '../adapters/postgres/migrate.ts';
+import { RULE_SET_VERSION } from '../domain/ruleSet.ts';
+import { CliError } from './cliError.ts';
+
+/** Names of the migrations that were missing. May run any number of times. */
+export async function prepareInstallation(
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<string[]> {
+  const settings = readSettings(environment, [
+    'natsUrl',
+    'databaseUrl',
+    'shards',
+    'streamMaxAgeMs',
+    'dedupHorizonMs',
+    'maxEventAgeMs',
+    'maxFutureSkewMs',
+  ]);
+  const applied = await migrate(settings.databaseUrl);
+  const nats = await connectNats(settings.natsUrl, 'migrate');
+  try {
+    const { shards, streamMaxAgeMs, dedupHorizonMs, maxEventAgeMs, maxFutureSkewMs } = settings;
+    const rules = { version: RULE_SET_VERSION, dedupHorizonMs, maxEventAgeMs, maxFutureSkewMs };
+    await prepareTopology(nats, { shards, streamMaxAgeMs, rules });
+  } catch (error) {
+    if (error instanceof TopologyError) throw new CliError(error.message);
+    throw error;
+  } finally {
+    await nats.close();
+  }
+  return applied;
+}

@@ -1,0 +1,92 @@
+/** The answer of the query service as a table, with totals and how fresh it is. Pure. */
+import Table from 'cli-table3';
+import type { AggregateInfo__Output } from '../../contract/generated/clickledger/v1/AggregateInfo.ts';
+import type { AggregateRow__Output } from '../../contract/generated/clickledger/v1/AggregateRow.ts';
+import type { Metrics__Output } from '../../contract/generated/clickledger/v1/Metrics.ts';
+import type { Granularity } from '../../domain/granularity.ts';
+import { formatCount, formatMinute, formatSecond, formatSpan } from '../format.ts';
+import { styled } from '../terminal.ts';
+import type { TimeRange } from './timeRange.ts';
+
+/** Columns of counts, in the order in which people read a bill: what counts first. */
+const COLUMNS: readonly { readonly head: string; readonly metric: keyof Metrics__Output }[] = [
+  { head: 'clicks', metric: 'clicks' },
+  { head: 'gross', metric: 'gross_clicks' },
+  { head: 'repeat', metric: 'repeat_clicks' },
+  { head: 'GIVT', metric: 'general_invalid_clicks' },
+  { head: 'SIVT', metric: 'sophisticated_invalid_clicks' },
+  { head: 'defective', metric: 'defective_clicks' },
+  { head: 'test', metric: 'test_clicks' },
+];
+
+/** So many characters of an ISO time name a row of that width. */
+const TIME_LENGTH: Readonly<Record<Granularity, number>> = { MINUTE: 16, HOUR: 16, DAY: 10, MONTH: 7 };
+
+export function renderRows(rows: readonly AggregateRow__Output[], granularity: Granularity): string {
+  const table = new Table({
+    head: ['ad', 'time (UTC)', ...COLUMNS.map(({ head }) => head)].map((text) => styled('bold', text)),
+    colAligns: ['left', 'left', ...COLUMNS.map(() => 'right' as const)],
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0, compact: true },
+    chars: PLAIN_BORDERS,
+  });
+  for (const { ad_id, from_ms, metrics } of rows) {
+    table.push([
+      ad_id,
+      formatMinute(from_ms).slice(0, TIME_LENGTH[granularity]),
+      ...counts((metric) => metrics?.[metric] ?? 0),
+    ]);
+  }
+  const total = (metric: keyof Metrics__Output) =>
+    rows.reduce((sum, { metrics }) => sum + (metrics?.[metric] ?? 0), 0);
+  table.push(
+    ['total', `${formatCount(rows.length)} ${rows.length === 1 ? 'row' : 'rows'}`, ...counts(total)].map(
+      (text) => styled('bold', text),
+    ),
+  );
+  return table.toString();
+}
+
+/** Two blanks between columns and no lines: nine columns stay narrow, and `awk` can read them. */
+const PLAIN_BORDERS = Object.fromEntries(
+  [
+    'top',
+    'top-mid',
+    'top-left',
+    'top-right',
+    'bottom',
+    'bottom-mid',
+    'bottom-left',
+    'bottom-right',
+    'left',
+    'left-mid',
+    'mid',
+    'mid-mid',
+    'right',
+    'right-mid',
+  ]
+    .map((place) => [place, ''])
+    .concat([['middle', '  ']]),
+);
+
+function counts(of: (metric: keyof Metrics__Output) => number): string[] {
+  return COLUMNS.map(({ metric }) => formatCount(of(metric)));
+}
+
+/** What is said where there are no rows. */
+export function renderNothing(adIds: readonly string[], { fromMs, toMs }: TimeRange): string {
+  const ads = `${adIds.length === 1 ? 'ad' : 'ads'} ${adIds.join(', ')}`;
+  return `no clicks of ${ads} between ${formatMinute(fromMs)} and ${formatMinute(toMs)} UTC`;
+}
+
+/** How fresh and how complete the counts are. */
+export function renderFreshness(info: AggregateInfo__Output | null, nowMs: number): string {
+  const arrivedMs = info?.arrived_through_ms ?? 0;
+  const fresh =
+    arrivedMs === 0
+      ? 'how far clicks have been counted is not known yet'
+      : `every click until ${formatSecond(arrivedMs)} UTC is counted (${formatSpan(nowMs - arrivedMs)} ago)`;
+  if (info?.partial !== true) return fresh;
+  const shards = info.missing_shards;
+  const names = `${shards.length === 1 ? 'shard' : 'shards'} ${shards.join(', ')}`;
+  return `${fresh}\n${styled('yellow', `partial: ${names} did not answer in time; their last seconds are missing`)}`;
+}

@@ -1,0 +1,43 @@
+/** What `up` can know to be wrong before it starts anything: better said at once than by a process that ends. */
+import { readSettings, SETTINGS, type SettingName } from '../../adapters/environment/settings.ts';
+import { CliError } from '../cliError.ts';
+import { isPortFree } from './freePort.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const PORTS = ['httpPort', 'ingestPort', 'queryPort'] as const;
+
+/** @throws SettingsError when a setting is wrong. What has no default and is not given, `up` makes itself. */
+export function checkSettings(environment: Environment): void {
+  const names = Object.keys(SETTINGS) as SettingName[];
+  readSettings(
+    environment,
+    names.filter((name) => SETTINGS[name].fallback !== undefined || environment[SETTINGS[name].variable]),
+  );
+}
+
+/** @throws CliError when a port of the services is taken, or given twice. */
+export async function checkPorts(environment: Environment): Promise<void> {
+  const { host, ...ports } = readSettings(environment, ['host', ...PORTS]);
+  const variables = new Map<number, string>();
+  for (const name of PORTS) {
+    const { variable } = SETTINGS[name];
+    const port = ports[name];
+    const other = variables.get(port);
+    if (other !== undefined)
+      throw new CliError(`${other} and ${variable} are both ${port}: each needs a port of its own.`);
+    variables.set(port, variable);
+    if (!(await isPortFree(port, host)))
+      throw new CliError(`Port ${port} of ${host} is taken. Set ${variable} to a free one.`);
+  }
+}
+
+/** The settings that were given, which other commands of this instance need as well. */
+export function givenSettings(environment: Environment): Record<string, string> {
+  const given: Record<string, string> = {};
+  for (const { variable } of Object.values(SETTINGS)) {
+    const value = environment[variable];
+    if (value) given[variable] = value;
+  }
+  return given;
+}

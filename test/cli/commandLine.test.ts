@@ -1,0 +1,65 @@
+/** The command line as a person meets it: help, mistakes, and what is wrong before anything starts. */
+import { spawnSync } from 'node:child_process';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { freePort } from '../../src/cli/stack/freePort.ts';
+import { bunCommand, PROJECT_DIRECTORY } from '../../src/cli/stack/tools.ts';
+import { testFolder } from './stack/testFolder.ts';
+
+const TIMEOUT_MS = 25_000;
+
+async function run(parts: readonly string[], environment: Record<string, string> = {}) {
+  const child = Bun.spawn([...bunCommand('src/cli/main.ts'), ...parts], {
+    env: { PATH: process.env['PATH'], CLICKLEDGER_DATA_DIR: await testFolder(), ...environment },
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'pipe',
+    timeout: TIMEOUT_MS,
+  });
+  const [code, out, error] = await Promise.all([child.exited, child.stdout.text(), child.stderr.text()]);
+  return { code, out, error };
+}
+
+test('help names the commands, on stdout', async () => {
+  const { code, out } = await run(['--help']);
+  expect(code).toBe(0);
+  expect(out).toMatch(/^ {2}up /m);
+  expect(out).toMatch(/^ {2}test /m);
+});
+
+test('a mistyped command is answered with the likely one', async () => {
+  const { code, error } = await run(['upp']);
+  expect(code).toBe(2);
+  expect(error).toContain('(Did you mean up?)');
+});
+
+test('wrong settings end `up` before it starts anything: each is named, without a stack', async () => {
+  const { code, out, error } = await run(['up'], { FLUSH_INTERVAL: '10', SHARDS: 'many' });
+  expect(code).toBe(2);
+  expect(out).toBe('');
+  expect(error.trim().split('\n')).toEqual([
+    expect.stringContaining('FLUSH_INTERVAL="10" is wrong'),
+    expect.stringContaining('SHARDS="many" is wrong'),
+  ]);
+});
+
+test('a port that is taken ends `up` before it starts anything, with the variable to set', async () => {
+  const taken = createServer().listen(await freePort(), '127.0.0.1');
+  const address = taken.address();
+  const port = typeof address === 'object' && address ? String(address.port) : '';
+  const { code, out, error } = await run(['up'], { CLICKLEDGER_HTTP_PORT: port });
+  taken.close();
+  expect(code).toBe(2);
+  expect(out).toBe('');
+  expect(error).toBe(`Port ${port} of 127.0.0.1 is taken. Set CLICKLEDGER_HTTP_PORT to a free one.\n`);
+});
+
+test.each([
+  ['sh', 'clickledger'],
+  ['bash', '.ci/run'],
+])('%s reads %s without a mistake', (shell, file) => {
+  const { status, stderr } = spawnSync(shell, ['-n', join(PROJECT_DIRECTORY, file)], { encoding: 'utf8' });
+  expect(stderr).toBe('');
+  expect(status).toBe(0);
+});

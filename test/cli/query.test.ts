@@ -1,0 +1,113 @@
+/** Ranges as people write them, and the table that they get. */
+import { describe, expect, it } from 'vitest';
+import { renderFreshness, renderNothing, renderRows } from '../../src/cli/query/aggregateTable.ts';
+import { parseTimeRange } from '../../src/cli/query/timeRange.ts';
+import type { AggregateRow__Output } from '../../src/contract/generated/clickledger/v1/AggregateRow.ts';
+
+const NOW_MS = Date.UTC(2026, 0, 31, 12, 30, 20, 500);
+const minute = (hour: number, minutes: number, day = 31) => Date.UTC(2026, 0, day, hour, minutes);
+
+describe('a range of time', () => {
+  it.each([
+    ['-1h', 'now', minute(11, 30), minute(12, 31)],
+    ['-7d', '-1d', minute(12, 30, 24), minute(12, 31, 30)],
+    ['2026-01-31T10:00Z', '2026-01-31T11:00Z', minute(10, 0), minute(11, 0)],
+    ['2026-01-31T10:00:59Z', '2026-01-31T10:01:01Z', minute(10, 0), minute(10, 2)],
+    ['2026-01-31 15:45+05:45', '2026-01-31', minute(10, 0), minute(0, 0)],
+  ])('from %s to %s goes outward to whole minutes', (from, to, fromMs, toMs) => {
+    if (fromMs < toMs) expect(parseTimeRange(from, to, NOW_MS)).toEqual({ fromMs, toMs });
+    else expect(() => parseTimeRange(from, to, NOW_MS)).toThrow('is not before');
+  });
+
+  it('names the option that is wrong and what would be right', () => {
+    expect(() => parseTimeRange('-1week', 'now', NOW_MS)).toThrow(
+      '--from -1week is no time; right are now, a span back',
+    );
+    expect(() => parseTimeRange('-1h', 'tomorrow', NOW_MS)).toThrow('--to tomorrow is no time');
+    expect(() => parseTimeRange('now', '-1h', NOW_MS)).toThrow('--from now is not before --to -1h');
+  });
+});
+
+function row(adId: string, fromMs: number, clicks: number): AggregateRow__Output {
+  return {
+    ad_id: adId,
+    from_ms: fromMs,
+    to_ms: fromMs + 60_000,
+    status: 'PROVISIONAL',
+    metrics: {
+      clicks,
+      gross_clicks: clicks + 6,
+      repeat_clicks: 1,
+      general_invalid_clicks: 2,
+      sophisticated_invalid_clicks: 3,
+      defective_clicks: 4,
+      test_clicks: 5,
+    },
+  };
+}
+
+describe('the table of counts', () => {
+  it('shows a line a row, totals below, with millions in 100 columns', () => {
+    const lines = renderRows(
+      [row('kopi-first-box', minute(12, 0), 1_234_567), row('b', minute(12, 1), 10)],
+      'MINUTE',
+    )
+      .split('\n')
+      .map((line) => Bun.stripANSI(line).trimEnd());
+    expect(lines[0]?.split(/\s{2,}/)).toEqual([
+      'ad',
+      'time (UTC)',
+      'clicks',
+      'gross',
+      'repeat',
+      'GIVT',
+      'SIVT',
+      'defective',
+      'test',
+    ]);
+    expect(lines[1]?.split(/\s{2,}/)).toEqual([
+      'kopi-first-box',
+      '2026-01-31 12:00',
+      '1,234,567',
+      '1,234,573',
+      '1',
+      '2',
+      '3',
+      '4',
+      '5',
+    ]);
+    expect(lines.at(-1)?.split(/\s{2,}/)).toEqual([
+      'total',
+      '2 rows',
+      '1,234,577',
+      '1,234,589',
+      '2',
+      '4',
+      '6',
+      '8',
+      '10',
+    ]);
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(100);
+  });
+
+  it('names a row as wide as it is', () => {
+    expect(renderRows([row('a', minute(0, 0, 1), 1)], 'MONTH')).toContain(' 2026-01 ');
+    expect(renderRows([row('a', minute(0, 0, 1), 1)], 'DAY')).toContain(' 2026-01-01 ');
+  });
+
+  it('says so where there is nothing', () => {
+    expect(renderNothing(['a', 'b'], { fromMs: minute(10, 0), toMs: minute(11, 0) })).toBe(
+      'no clicks of ads a, b between 2026-01-31 10:00 and 2026-01-31 11:00 UTC',
+    );
+  });
+
+  it('says how fresh the counts are and what is missing', () => {
+    const fresh = { arrived_through_ms: NOW_MS - 2_000, partial: false, missing_shards: [] };
+    expect(renderFreshness(fresh, NOW_MS)).toBe(
+      'every click until 2026-01-31 12:30:18 UTC is counted (2 s ago)',
+    );
+    const partial = renderFreshness({ ...fresh, partial: true, missing_shards: [3, 7] }, NOW_MS);
+    expect(Bun.stripANSI(partial)).toContain('partial: shards 3, 7 did not answer in time');
+    expect(renderFreshness(null, NOW_MS)).toContain('not known yet');
+  });
+});

@@ -1,0 +1,183 @@
+/**
+ * PostgreSQL in memory, as owners and the query service use it. A flush really compares epoch and floor, moves the
+ * checkpoint and adds the delta in one step (I8); a claim raises the epoch (I9).
+ *
+ * `snapshot` and `restore` are a database that goes back to an earlier state: counts and checkpoints together.
+ */
+import type { Ledger } from '../../src/actors/ports.ts';
+import type { OwnedCheckpoint, StoredAggregates, StoredRow } from '../../src/domain/aggregates.ts';
+import type { Checkpoint, Heartbeat, ShardToClaim } from '../../src/domain/checkpoint.ts';
+import type { DeadLetter } from '../../src/domain/deadLetter.ts';
+import type { Flush, FlushOutcome } from '../../src/domain/flush.ts';
+import { bucketStart, type Granularity } from '../../src/domain/granularity.ts';
+import { addCounts, emptyCounts, type WindowCounts } from '../../src/domain/windowCounts.ts';
+import { Trouble } from './trouble.ts';
+
+interface ShardRow {
+  incarnation: string;
+  owner: string | undefined;
+  leaseUntilMs: number;
+  epoch: number;
+  floor: number;
+  streamTimeMs: number;
+  arrivedThroughMs: number;
+  records: number;
+  duplicates: number;
+}
+
+interface State {
+  readonly shards: Map<number, ShardRow>;
+  /** By `minute ad_id`. */
+  readonly counts: Map<string, WindowCounts>;
+  readonly deadLetters: (DeadLetter & { readonly shard: number })[];
+}
+
+export class MemoryLedger {
+  readonly trouble = new Trouble();
+  readonly #clock: () => number;
+  #state: State = { shards: new Map(), counts: new Map(), deadLetters: [] };
+
+  /** @param clock the database's, milliseconds since the Unix epoch */
+  constructor(clock: () => number) {
+    this.#clock = clock;
+  }
+
+  /** What the process `owner` sees of it. */
+  of(owner: string, leaseMs: number): Ledger {
+    return {
+      claim: (shards) => this.trouble.around('claim', () => this.#claim(owner, leaseMs, shards)),
+      renew: (beats) => this.trouble.around('renew', () => this.#renew(leaseMs, beats)),
+      store: (flush) => this.trouble.around('store', () => this.#store(flush)),
+      release: () => this.trouble.around('release', () => this.#release(owner)),
+    };
+  }
+
+  /** Every window's counts by `minute ad_id`. */
+  get counts(): ReadonlyMap<string, Readonly<WindowCounts>> {
+    return this.#state.counts;
+  }
+
+  get deadLetters(): readonly (DeadLetter & { readonly shard: number })[] {
+    return this.#state.deadLetters;
+  }
+
+  /** The row of a shard. */
+  shard(shard: number): Readonly<ShardRow> {
+    const row = this.#state.shards.get(shard);
+    if (row === undefined) throw new Error(`shard ${shard} has no row`);
+    return row;
+  }
+
+  snapshot(): unknown {
+    return structuredClone(this.#state);
+  }
+
+  /** Goes back to where it was at `snapshot`. */
+  restore(snapshot: unknown): void {
+    this.#state = structuredClone(snapshot as State);
+  }
+
+  /** Rows and checkpoints of one moment, as the query service reads them. */
+  readStored(
+    adIds: readonly string[],
+    { fromMs, toMs }: { fromMs: number; toMs: number },
+    granularity: Granularity,
+    rowsMax: number,
+  ): Promise<StoredAggregates> {
+    return this.trouble.around('readStored', () => {
+      const rows = new Map<string, StoredRow & WindowCounts>();
+      for (const [key, counts] of this.#state.counts) {
+        const space = key.indexOf(' ');
+        const [minute, adId] = [Number(key.slice(0, space)), key.slice(space + 1)];
+        if (!adIds.includes(adId) || minute < fromMs || minute >= toMs) continue;
+        const bucketMs = bucketStart(minute, granularity);
+        const row = rows.get(`${bucketMs} ${adId}`) ?? { adId, bucketMs, ...emptyCounts() };
+        addCounts(row, counts);
+        rows.set(`${bucketMs} ${adId}`, row);
+      }
+      return { rows: [...rows.values()].slice(0, rowsMax), checkpoints: this.#checkpoints() };
+    });
+  }
+
+  #checkpoints(): OwnedCheckpoint[] {
+    return [...this.#state.shards].map(([shard, { owner, epoch, floor, arrivedThroughMs }]) => ({
+      shard,
+      owner,
+      epoch,
+      floor,
+      arrivedThroughMs,
+    }));
+  }
+
+  #claim(owner: string, leaseMs: number, shards: readonly ShardToClaim[]): Checkpoint[] {
+    const nowMs = this.#clock();
+    const claimed: Checkpoint[] = [];
+    for (const { shard, incarnation } of shards) {
+      const row = this.#state.shards.get(shard) ?? newRow(incarnation);
+      this.#state.shards.set(shard, row);
+      if (row.owner !== undefined && row.owner !== owner && row.leaseUntilMs >= nowMs) continue;
+      row.owner = owner;
+      row.epoch += 1;
+      row.leaseUntilMs = nowMs + leaseMs;
+      const { epoch, floor, streamTimeMs, arrivedThroughMs } = row;
+      claimed.push({ shard, incarnation: row.incarnation, epoch, floor, streamTimeMs, arrivedThroughMs });
+    }
+    return claimed;
+  }
+
+  #renew(leaseMs: number, beats: readonly Heartbeat[]): Set<number> {
+    const held = new Set<number>();
+    for (const { shard, epoch, floor, flushingTo, arrivedThroughMs } of beats) {
+      const row = this.#state.shards.get(shard);
+      if (row === undefined || row.epoch !== epoch || (row.floor !== floor && row.floor !== flushingTo)) {
+        continue;
+      }
+      row.leaseUntilMs = this.#clock() + leaseMs;
+      row.arrivedThroughMs = Math.max(row.arrivedThroughMs, arrivedThroughMs);
+      held.add(shard);
+    }
+    return held;
+  }
+
+  #store(flush: Flush): FlushOutcome {
+    const row = this.#state.shards.get(flush.shard);
+    if (row === undefined) return { kind: 'fenced', found: 'no row' };
+    if (row.epoch !== flush.epoch || row.floor !== flush.floor) {
+      if (row.epoch === flush.epoch && row.floor === flush.newFloor) return { kind: 'stored' };
+      return { kind: 'fenced', found: `owner ${row.owner}, epoch ${row.epoch}, floor ${row.floor}` };
+    }
+    const keys = flush.rows.map(({ adId, minute }) => `${minute} ${adId}`);
+    if (new Set(keys).size !== keys.length) throw new Error('a flush holds two rows of the same window');
+    row.floor = flush.newFloor;
+    row.streamTimeMs = flush.streamTimeMs;
+    row.arrivedThroughMs = Math.max(row.arrivedThroughMs, flush.arrivedThroughMs);
+    row.records += flush.records;
+    row.duplicates += flush.duplicates;
+    for (const [index, { counts }] of flush.rows.entries()) {
+      const key = keys[index] ?? '';
+      const sum = this.#state.counts.get(key) ?? emptyCounts();
+      addCounts(sum, counts);
+      this.#state.counts.set(key, sum);
+    }
+    for (const letter of flush.deadLetters) this.#state.deadLetters.push({ shard: flush.shard, ...letter });
+    return { kind: 'stored' };
+  }
+
+  #release(owner: string): void {
+    for (const row of this.#state.shards.values()) if (row.owner === owner) row.owner = undefined;
+  }
+}
+
+function newRow(incarnation: string): ShardRow {
+  return {
+    incarnation,
+    owner: undefined,
+    leaseUntilMs: 0,
+    epoch: 0,
+    floor: 0,
+    streamTimeMs: 0,
+    arrivedThroughMs: 0,
+    records: 0,
+    duplicates: 0,
+  };
+}

@@ -1,0 +1,159 @@
+/**
+ * The shards' streams in memory: what JetStream is to gateways (`publish`) and owners (`ClickStreams`). Dense
+ * sequences, the broker's timestamps, repeated batch ids absorbed, readers that wait for more.
+ *
+ * It also does what happens to a stream behind everybody's back: it is restored to an earlier state, made anew, or its
+ * oldest messages grow too old.
+ */
+import { decodeClickBatch } from '../../src/adapters/nats/clickBatchCodec.ts';
+import type { ClickStreams } from '../../src/actors/ports.ts';
+import type { ClickBatch } from '../../src/domain/clickBatch.ts';
+import { StreamGapError, type StreamMessage, type StreamState } from '../../src/domain/streamMessage.ts';
+import type { PublishedBatch } from '../../src/gateway/ports.ts';
+import { Trouble } from './trouble.ts';
+
+interface ShardStream {
+  incarnation: string;
+  /** Sequence of `messages[0]`. */
+  firstSequence: number;
+  messages: StreamMessage[];
+  readonly sequenceOf: Map<string, number>;
+}
+
+export class MemoryStreams implements ClickStreams {
+  readonly trouble = new Trouble();
+  readonly #clock: () => number;
+  readonly #shards = new Map<number, ShardStream>();
+  readonly #sleepers = new Set<() => void>();
+  #made = 0;
+
+  /** @param clock the broker's, milliseconds since the Unix epoch */
+  constructor(clock: () => number) {
+    this.#clock = clock;
+  }
+
+  /** Makes the streams of shards 0 to `shards` - 1 that do not exist yet. */
+  ensure(shards: number): void {
+    for (let shard = 0; shard < shards; shard++) if (!this.#shards.has(shard)) this.makeAnew(shard);
+  }
+
+  /** An empty stream with a new incarnation, whatever was there before. */
+  makeAnew(shard: number): void {
+    this.#made += 1;
+    this.#shards.set(shard, {
+      incarnation: `made-${this.#made}`,
+      firstSequence: 1,
+      messages: [],
+      sequenceOf: new Map(),
+    });
+    this.#wake();
+  }
+
+  /** The stream ends at `lastSequence`, as after a restore of an older copy. */
+  restoreTo(shard: number, lastSequence: number): void {
+    const stream = this.#of(shard);
+    stream.messages = stream.messages.filter(({ sequence }) => sequence <= lastSequence);
+    for (const [batchId, sequence] of stream.sequenceOf)
+      if (sequence > lastSequence) stream.sequenceOf.delete(batchId);
+  }
+
+  /** Messages below `firstSequence` are too old to be kept. */
+  expireBelow(shard: number, firstSequence: number): void {
+    const stream = this.#of(shard);
+    stream.messages = stream.messages.filter(({ sequence }) => sequence >= firstSequence);
+    stream.firstSequence = firstSequence;
+  }
+
+  /** Publishes as a gateway does. */
+  publish(shard: number, bytes: Uint8Array, batchId: string): Promise<PublishedBatch> {
+    return this.trouble.around('publish', () => {
+      const stream = this.#of(shard);
+      const sequence = stream.sequenceOf.get(batchId) ?? this.append(shard, bytes, this.#clock());
+      stream.sequenceOf.set(batchId, sequence);
+      return { incarnation: stream.incarnation, sequence };
+    });
+  }
+
+  /** Puts a message on the stream at once; returns its sequence. The broker's clock may step back. */
+  append(shard: number, bytes: Uint8Array, timestampMs: number): number {
+    const stream = this.#of(shard);
+    const sequence = stream.firstSequence + stream.messages.length;
+    stream.messages.push({ sequence, timestampMs, bytes });
+    this.#wake();
+    return sequence;
+  }
+
+  /** Everything that the stream holds. */
+  messages(shard: number): readonly StreamMessage[] {
+    return this.#of(shard).messages;
+  }
+
+  list(): Promise<number[]> {
+    return this.trouble.around('list', () => [...this.#shards.keys()].sort((left, right) => left - right));
+  }
+
+  state(shard: number): Promise<StreamState> {
+    return this.trouble.around(`state`, () => {
+      const { incarnation, firstSequence, messages } = this.#of(shard);
+      const lastSequence = firstSequence + messages.length - 1;
+      return { incarnation, firstSequence, lastSequence, brokerTimeMs: this.#clock() };
+    });
+  }
+
+  async *read(
+    shard: number,
+    fromSequence: number,
+    stop: AbortSignal,
+    throughSequence = Infinity,
+  ): AsyncGenerator<StreamMessage> {
+    for (let next = fromSequence; next <= throughSequence && !stop.aborted; ) {
+      await this.trouble.at('read', 'before');
+      const { firstSequence, messages } = this.#of(shard);
+      if (next < firstSequence)
+        throw new StreamGapError(`shard ${shard} starts at ${firstSequence}, ${next} is asked for`);
+      const message = messages[next - firstSequence];
+      if (message === undefined) {
+        await this.#sleep(stop);
+      } else if (!stop.aborted) {
+        next += 1;
+        yield message;
+      }
+    }
+  }
+
+  firstSequenceAt(shard: number, timeMs: number): Promise<number> {
+    return this.trouble.around('firstSequenceAt', () => {
+      const { firstSequence, messages } = this.#of(shard);
+      const first = messages.find(({ timestampMs }) => timestampMs >= timeMs);
+      return first?.sequence ?? firstSequence + messages.length;
+    });
+  }
+
+  decode(bytes: Uint8Array): ClickBatch | undefined {
+    return decodeClickBatch(bytes);
+  }
+
+  #of(shard: number): ShardStream {
+    const stream = this.#shards.get(shard);
+    if (stream === undefined) throw new Error(`the stream of shard ${shard} does not exist`);
+    return stream;
+  }
+
+  /** Until something changed, or `stop`. */
+  #sleep(stop: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = () => {
+        this.#sleepers.delete(wake);
+        stop.removeEventListener('abort', wake);
+        resolve();
+      };
+      if (stop.aborted) return resolve();
+      this.#sleepers.add(wake);
+      stop.addEventListener('abort', wake);
+    });
+  }
+
+  #wake(): void {
+    for (const wake of [...this.#sleepers]) wake();
+  }
+}
