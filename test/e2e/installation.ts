@@ -1,0 +1,177 @@
+/**
+ * A whole installation as a person has it: `clickledger up` with a data folder and ports of its own, real servers
+ * and processes. Tests reach it as anybody does, over HTTP, gRPC and the command line, and kill its processes by id.
+ */
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import path from 'node:path';
+import { inject } from 'vitest';
+
+const PROJECT = path.resolve(import.meta.dirname, '../..');
+const MAIN = path.join(PROJECT, 'src/cli/main.ts');
+const READY_MS = 90_000;
+const STOP_MS = 60_000;
+const POLL_MS = 20;
+
+export type Service = 'gateway' | 'actors' | 'query';
+
+export interface CommandResult {
+  readonly exitCode: number;
+  readonly output: string;
+}
+
+export class Installation {
+  readonly directory: string;
+  readonly httpUrl: string;
+  readonly ingestAddress: string;
+  readonly queryAddress: string;
+  readonly #environment: NodeJS.ProcessEnv;
+  #up: { pid: number; output: () => string; ended: Promise<number> } | undefined;
+
+  private constructor(
+    directory: string,
+    ports: readonly [number, number, number],
+    settings: Readonly<Record<string, string>>,
+  ) {
+    const [http, ingest, query] = ports;
+    this.directory = directory;
+    this.httpUrl = `http://127.0.0.1:${http}`;
+    this.ingestAddress = `127.0.0.1:${ingest}`;
+    this.queryAddress = `127.0.0.1:${query}`;
+    this.#environment = {
+      ...process.env,
+      // Given ones would be used instead of this installation's own.
+      NATS_URL: '',
+      REDIS_URL: '',
+      DATABASE_URL: '',
+      CLICKLEDGER_DATA_DIR: directory,
+      CLICKLEDGER_HTTP_PORT: String(http),
+      CLICKLEDGER_INGEST_PORT: String(ingest),
+      CLICKLEDGER_QUERY_PORT: String(query),
+      ...settings,
+    };
+  }
+
+  /** A new installation that is ready. Call `remove` in the end. */
+  static async start(settings: Readonly<Record<string, string>> = {}): Promise<Installation> {
+    const directory = path.join(inject('testDirectory'), `up-${randomBytes(6).toString('hex')}`);
+    await mkdir(directory, { mode: 0o711 });
+    const installation = new Installation(directory, await freePorts(), settings);
+    await installation.up();
+    return installation;
+  }
+
+  /** `clickledger up`; returns when it says that it is ready. */
+  async up(): Promise<void> {
+    const child = spawn(process.execPath, [MAIN, 'up'], {
+      env: this.#environment,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8');
+      stream.on('data', (text: string) => {
+        output += text;
+      });
+    }
+    const ended = new Promise<number>((resolve) => child.on('close', (code) => resolve(code ?? -1)));
+    if (child.pid === undefined) throw new Error('up did not start');
+    this.#up = { pid: child.pid, output: () => output, ended };
+    let hasEnded = false;
+    void ended.then(() => {
+      hasEnded = true;
+    });
+    const deadline = performance.now() + READY_MS;
+    while (!/^ready$/m.test(output)) {
+      if (hasEnded || performance.now() > deadline) throw new Error(`up is not ready:\n${output}`);
+      await Bun.sleep(POLL_MS);
+    }
+  }
+
+  /** What `up` has printed so far. */
+  get output(): string {
+    return this.#up?.output() ?? '';
+  }
+
+  /** Ends `up` as Ctrl-C does; its exit code. */
+  async stop(): Promise<number> {
+    if (this.#up === undefined) return 0;
+    const { pid, ended } = this.#up;
+    this.#up = undefined;
+    process.kill(pid, 'SIGTERM');
+    const bound = Bun.sleep(STOP_MS).then(() => -1);
+    const code = await Promise.race([ended, bound]);
+    if (code === -1) process.kill(pid, 'SIGKILL');
+    return code;
+  }
+
+  async remove(): Promise<void> {
+    await this.stop();
+    await rm(this.directory, { recursive: true, force: true });
+  }
+
+  /** Ends a process as a crash does; `up` starts it again. Returns when another one runs in its place. */
+  async kill(service: Service): Promise<void> {
+    const before = await this.#pidOf(service);
+    if (before === undefined) throw new Error(`${service} does not run`);
+    process.kill(before, 'SIGKILL');
+    const deadline = performance.now() + READY_MS;
+    for (;;) {
+      const now = await this.#pidOf(service);
+      if (now !== undefined && now !== before) return;
+      if (performance.now() > deadline) throw new Error(`${service} was not started again:\n${this.output}`);
+      await Bun.sleep(POLL_MS);
+    }
+  }
+
+  /** A command of the command line, to its end. */
+  async run(...words: readonly string[]): Promise<CommandResult> {
+    const child = spawn(process.execPath, [MAIN, ...words], {
+      env: this.#environment,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8');
+      stream.on('data', (text: string) => {
+        output += text;
+      });
+    }
+    const exitCode = await new Promise<number>((resolve) => child.on('close', (code) => resolve(code ?? -1)));
+    return { exitCode, output };
+  }
+
+  async #pidOf(service: Service): Promise<number | undefined> {
+    const script = `src/${service}/main.ts`;
+    for (const entry of await readdir('/proc')) {
+      if (!/^\d+$/.test(entry)) continue;
+      const [words, status] = await Promise.all([readProc(entry, 'cmdline'), readProc(entry, 'status')]);
+      const parent = Number(/^PPid:\t(\d+)$/m.exec(status)?.[1]);
+      if (parent === this.#up?.pid && words.includes(script)) return Number(entry);
+    }
+    return undefined;
+  }
+}
+
+async function readProc(pid: string, file: string): Promise<string> {
+  return readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '');
+}
+
+async function freePorts(): Promise<[number, number, number]> {
+  const servers = await Promise.all([listen(), listen(), listen()]);
+  const ports = servers.map((server) => {
+    const address = server.address();
+    return typeof address === 'object' && address !== null ? address.port : 0;
+  });
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  const [first = 0, second = 0, third = 0] = ports;
+  return [first, second, third];
+}
+
+function listen(): Promise<ReturnType<typeof createServer>> {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => resolve(server));
+  });
+}
