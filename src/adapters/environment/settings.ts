@@ -6,7 +6,7 @@
  * A wrong value names the variable, the value and what would be right; related values are checked against
  * each other (I15).
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { formatDuration, parseDuration } from '../../domain/duration.ts';
 import { parseSigningKeys } from '../../domain/signingKey.ts';
 

@@ -24,6 +24,7 @@ import type { QueryAggregatesRequest } from '../../contract/generated/clickledge
 import type { QueryAggregatesResponse__Output } from '../../contract/generated/clickledger/v1/QueryAggregatesResponse.ts';
 import type { UpsertAdsRequest } from '../../contract/generated/clickledger/v1/UpsertAdsRequest.ts';
 import type { UpsertAdsResponse__Output } from '../../contract/generated/clickledger/v1/UpsertAdsResponse.ts';
+import { systemClock } from '../system/clock.ts';
 import { AdCatalogService, ClickIngestService, ClickQueryService } from './contract.ts';
 
 const CALL_DEADLINE_MS = 10_000;
@@ -73,7 +74,7 @@ function promised<Request, Answer>(
 ): (request: Request) => Promise<Answer> {
   return (request) =>
     new Promise((resolve, reject) => {
-      call(request, { deadline: Date.now() + deadlineMs }, (error, answer) => {
+      call(request, { deadline: systemClock() + deadlineMs }, (error, answer) => {
         if (error !== null) reject(error);
         else if (answer === undefined)
           reject(new Error('the call ended without an error and without an answer'));
@@ -87,7 +88,7 @@ function connection(client: Client, address: string): Connection {
     address,
     ready: (timeoutMs) =>
       new Promise((resolve, reject) => {
-        client.waitForReady(Date.now() + timeoutMs, (error) => {
+        client.waitForReady(systemClock() + timeoutMs, (error) => {
           if (error === undefined) resolve();
           else reject(new Error(`no connection to ${address} within ${timeoutMs / 1_000} s`));
         });

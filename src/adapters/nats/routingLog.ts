@@ -6,7 +6,7 @@
  * newest message is kept, because it only ever rises and a later one says all that an earlier one said.
  */
 import { type JetStreamClient, type JetStreamManager, NatsError, StorageType } from 'nats';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type RoutingEntry, RoutingTable } from '../../domain/routingTable.ts';
 import { findStream } from './clickStreams.ts';
 

@@ -28,6 +28,8 @@ local state_key = KEYS[1]
 local sequence = tonumber(ARGV[1])
 local counting = ARGV[5] == 'count'
 local records = ARGV[6]
+-- Half a record would get a verdict, and keep it.
+if #records % RECORD ~= 0 then return redis.error_reply('ERR ' .. #records .. ' bytes are no records of ' .. RECORD) end
 
 local state = redis.call('HMGET', state_key, 'generation', 'through', 'warm', 'time', 'buckets', 'entries', 'sweep', 'verdicts_from')
 local generation = state[1]
