@@ -83,9 +83,11 @@ export function countJudged(
   if (letters.length !== message.clicks.length) {
     throw new Error(`the fold gave ${letters.length} verdicts on ${message.clicks.length} clicks`);
   }
+  // All before the first is counted: a message is counted whole or not at all.
+  const dispositions = message.clicks.map(({ judgement }, index) => dispositionOf(judgement, letters[index]));
   let duplicates = 0;
-  for (const [index, { facts, judgement, minute }] of message.clicks.entries()) {
-    const disposition = dispositionOf(judgement, letters[index]);
+  for (const [index, { facts, minute }] of message.clicks.entries()) {
+    const disposition = dispositions[index];
     if (disposition === undefined) duplicates += 1;
     else count(facts, minute, disposition);
   }

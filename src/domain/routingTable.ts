@@ -28,6 +28,9 @@ interface Step {
 /** How far ahead of what is needed `closed_until` is raised, so that it moves about once a minute. */
 export const CLOSED_UNTIL_AHEAD_MS = 60_000;
 
+/** Below every entry's moment, 0 included: where the first entry alone rules. */
+const BEFORE_ALL_MS = -1;
+
 const AD_SEED = 0x61642d726f757465n;
 const identityBytes = new DataView(new ArrayBuffer(IDENTITY_HASH_BYTES));
 
@@ -41,7 +44,7 @@ export class RoutingTable {
 
   private constructor(sequence: number, shards: number, rules: RuleSet) {
     this.#sequence = sequence;
-    this.#shards = [{ fromMs: 0, value: shards }];
+    this.#shards = [{ fromMs: BEFORE_ALL_MS, value: shards }];
     this.rules = rules;
   }
 
@@ -109,7 +112,7 @@ export class RoutingTable {
 
   /** The click's shard. A click from the future goes by the first entry, so nobody can make it wait. */
   route(facts: ClickFacts): number {
-    const timeMs = this.isFromTheFuture(facts) ? 0 : routingTimeMs(facts);
+    const timeMs = this.isFromTheFuture(facts) ? BEFORE_ALL_MS : routingTimeMs(facts);
     const shards = valueAt(this.#shards, timeMs, 1);
     const fanOuts = this.#fanOuts.get(facts.adId);
     const fanOut = fanOuts === undefined ? 1 : valueAt(fanOuts, timeMs, 1);

@@ -19,6 +19,7 @@ import { userKey } from './userKey.ts';
 
 /** A click URL has about 200 characters. */
 const URL_LENGTH_MAX = 4_096;
+const VALUE_SHOWN_BYTES_MAX = 200;
 
 export interface ClickHttpParts {
   readonly ads: AdDirectory;
@@ -57,7 +58,7 @@ export class ClickHttp {
     if (Number(request.headers.get('content-length') ?? 0) > 0 || request.headers.has('transfer-encoding')) {
       return problem(413, 'body', 'a request body', 'none');
     }
-    const click = parseClickUrl(new URL(request.url).searchParams);
+    const click = parseClickUrl(parametersOf(request.url));
     if (click instanceof Response) return click;
     const found = this.#parts.ads.find(click.adId);
     const ad = found instanceof Promise ? await found : found;
@@ -122,21 +123,33 @@ export class ClickHttp {
   }
 }
 
+const AD_ID_RULE = `1 to ${AD_ID_BYTES_MAX} bytes without control characters`;
+const IMPRESSION_RULE = 'a UUIDv7';
+const PARAMETERS = [
+  ['adId', AD_ID_RULE],
+  ['impressionId', IMPRESSION_RULE],
+  ['signature', '<key id>.<mac>, as `clickledger sign` makes it'],
+] as const;
+
+/** The parameters alone: the rest of the URL is made from the Host header, which may be anything. */
+function parametersOf(url: string): URLSearchParams {
+  const query = url.indexOf('?');
+  return new URLSearchParams(query < 0 ? '' : url.slice(query + 1));
+}
+
 /** What the URL says, or the answer to a URL that says it wrongly. */
 function parseClickUrl(parameters: URLSearchParams): ClickUrl | Response {
-  for (const name of ['adId', 'impressionId', 'signature']) {
+  const given: Record<string, string> = {};
+  for (const [name, right] of PARAMETERS) {
     const values = parameters.getAll(name);
-    if (values.length > 1) return problem(400, name, `${values.length} values`, 'one value');
-    if (values[0] === undefined || values[0] === '') return problem(400, name, 'nothing', 'a value');
+    if (values.length > 1) return problem(400, name, `${values.length} values`, `${right}, once`);
+    if (values[0] === undefined || values[0] === '') return problem(400, name, '', right);
+    given[name] = values[0];
   }
-  const [adId = '', impressionText = '', signature = ''] = ['adId', 'impressionId', 'signature'].map(
-    (name) => parameters.get(name) ?? '',
-  );
-  if (!isId(adId, AD_ID_BYTES_MAX)) {
-    return problem(400, 'adId', adId, `1 to ${AD_ID_BYTES_MAX} bytes without control characters`);
-  }
+  const { adId = '', impressionId: impressionText = '', signature = '' } = given;
+  if (!isId(adId, AD_ID_BYTES_MAX)) return problem(400, 'adId', adId, AD_ID_RULE);
   const impressionId = parseUuid7(impressionText);
-  if (impressionId === undefined) return problem(400, 'impressionId', impressionText, 'a UUIDv7');
+  if (impressionId === undefined) return problem(400, 'impressionId', impressionText, IMPRESSION_RULE);
   return { adId, impressionText, impressionId, signature };
 }
 
@@ -162,6 +175,11 @@ function notDurable(error: Error): Response {
   );
 }
 
+/** The answer to a path that is none of the gateway's. */
+export function nothingThere(): Response {
+  return Response.json({ error: 'there is nothing here; click URLs start with /click?' }, { status: 404 });
+}
+
 /** An error as JSON that names what is wrong, what it is, and what would be right. */
 function problem(
   status: number,
@@ -170,8 +188,13 @@ function problem(
   right: string,
   headers: Record<string, string> = {},
 ): Response {
+  const shown = cut(value, VALUE_SHOWN_BYTES_MAX);
+  const error =
+    value === ''
+      ? `${field} is missing: it must be ${right}`
+      : `${field} ${JSON.stringify(shown)} is wrong: it must be ${right}`;
   return Response.json(
-    { error: `${field} must be ${right}`, field, value: cut(value, 200), expected: right },
+    { error, field, value: shown, expected: right },
     { status, headers: { 'Cache-Control': 'no-store', ...headers } },
   );
 }

@@ -16,6 +16,7 @@ import { type Admission, admitClick, refuseUnknownAd } from './clickAdmission.ts
 import type { ClickLog } from './clickLog.ts';
 import { answer, invalidArgument, toServiceError } from './grpcErrors.ts';
 import type { Log } from './ports.ts';
+import { UnavailableError } from './unavailable.ts';
 
 /** Requests of one stream that may wait for their replies; beyond, the gateway stops reading it. */
 const STREAM_REQUESTS_MAX = 16;
@@ -27,6 +28,8 @@ export interface IngestParts {
   /** Milliseconds since the Unix epoch. */
   readonly clock: () => number;
   readonly log: Log;
+  /** Given when the gateway goes down: streams are answered as far as they were read, then ended. */
+  readonly draining: AbortSignal;
 }
 
 export function ingestService(parts: IngestParts): ClickIngestServiceHandlers {
@@ -44,7 +47,7 @@ export function ingestService(parts: IngestParts): ClickIngestServiceHandlers {
       const { source, clicks } = call.request;
       answer(callback, parts.log, async () => ({ results: await ingest.batch(source, clicks) }));
     },
-    StreamIngestClicks: (call) => streamBatches(call, ingest, parts.log),
+    StreamIngestClicks: (call) => streamBatches(call, ingest, parts),
   };
 }
 
@@ -109,15 +112,23 @@ function accepted(position: Position | undefined): IngestResult {
 function streamBatches(
   call: ServerDuplexStream<BatchRequest, BatchResponse>,
   ingest: Ingest,
-  log: Log,
+  parts: IngestParts,
 ): void {
+  const { draining, log } = parts;
   let waiting = 0;
   let replies: Promise<void> = Promise.resolve();
-  let failed = false;
-  const fail = (error: unknown) => {
-    if (failed) return;
-    failed = true;
-    call.emit('error', toServiceError(error, log));
+  let ended = false;
+  /** Ends the call once, after the replies before it. */
+  const end = (finish: () => void) => {
+    if (ended) return;
+    ended = true;
+    draining.removeEventListener('abort', drain);
+    finish();
+  };
+  const fail = (error: unknown) => end(() => call.emit('error', toServiceError(error, log)));
+  const drain = () => {
+    call.pause();
+    void replies.then(() => fail(new UnavailableError('the gateway is going down')));
   };
   call.on('data', ({ source, clicks }: BatchRequest) => {
     waiting += 1;
@@ -126,18 +137,19 @@ function streamBatches(
     results.catch(() => undefined);
     replies = replies
       .then(async () => {
-        if (failed) return;
+        if (ended) return;
         await write(call, { results: await results });
         waiting -= 1;
-        if (waiting < STREAM_REQUESTS_MAX) call.resume();
+        if (waiting < STREAM_REQUESTS_MAX && !draining.aborted) call.resume();
       })
       .catch(fail);
   });
   call.on('end', () => {
-    void replies.then(() => {
-      if (!failed) call.end();
-    });
+    void replies.then(() => end(() => call.end()));
   });
+  call.on('cancelled', () => end(() => undefined));
+  if (draining.aborted) drain();
+  else draining.addEventListener('abort', drain);
 }
 
 /** Waits where the client does not read its replies. */

@@ -6,6 +6,7 @@ import { announceAds, onAdsChanged } from '../adapters/nats/catalogChanges.ts';
 import { encodeClickBatch, encodeClickRecord } from '../adapters/nats/clickBatchCodec.ts';
 import { ClickPublisher } from '../adapters/nats/clickPublisher.ts';
 import { connectNats, natsAnswers } from '../adapters/nats/connection.ts';
+import { Connectivity } from '../adapters/nats/connectivity.ts';
 import { RoutingLog } from '../adapters/nats/routingLog.ts';
 import { connectPostgres } from '../adapters/postgres/pool.ts';
 import { pageAds, readAds } from '../adapters/postgres/readAds.ts';
@@ -15,7 +16,7 @@ import { runProcess } from '../adapters/system/lifecycle.ts';
 import { createLog, logReady } from '../adapters/system/log.ts';
 import { AdDirectory } from './adDirectory.ts';
 import { catalogService } from './catalogService.ts';
-import { ClickHttp } from './clickHttp.ts';
+import { ClickHttp, nothingThere } from './clickHttp.ts';
 import { ClickLog } from './clickLog.ts';
 import { readConfig } from './config.ts';
 import { GroupCommit } from './groupCommit.ts';
@@ -49,7 +50,7 @@ await runProcess(log, async () => {
   const ads = new AdDirectory(store);
   onAdsChanged(nats, (adIds) => ads.forget(adIds));
 
-  const publisher = new ClickPublisher(client, manager, config.publishTimeoutMs);
+  const publisher = new ClickPublisher(client, manager, new Connectivity(nats), config.publishTimeoutMs);
   const run = randomUUID();
   let batches = 0;
   const groupCommit = new GroupCommit({
@@ -61,12 +62,13 @@ await runProcess(log, async () => {
   const clickLog = new ClickLog({ routing, groupCommit, encodeRecord: encodeClickRecord, log });
   const shared = { ads, clickLog, userKeySalt: config.userKeySalt, clock: systemClock, log };
 
+  const draining = new AbortController();
   const grpc = await startGrpcServer(
     `${config.host}:${config.ingestPort}`,
     ingestPackage,
     ['clickledger.v1.ClickIngestService', 'clickledger.v1.AdCatalogService'],
     (server) => {
-      server.addService(ClickIngestService.service, ingestService(shared));
+      server.addService(ClickIngestService.service, ingestService({ ...shared, draining: draining.signal }));
       server.addService(AdCatalogService.service, catalogService({ store, ads, log }));
     },
   );
@@ -89,11 +91,7 @@ await runProcess(log, async () => {
           ? Response.json({ status: 'ready' })
           : Response.json({ status: 'JetStream does not answer' }, { status: 503 }),
     },
-    fetch: (request) =>
-      Response.json(
-        { error: `there is nothing at ${new URL(request.url).pathname}; click URLs start with /click` },
-        { status: 404 },
-      ),
+    fetch: nothingThere,
     error: (error) => {
       log.error({ err: error }, 'a request failed');
       return Response.json({ error: 'the gateway failed; the click may be tried again' }, { status: 503 });
@@ -102,6 +100,7 @@ await runProcess(log, async () => {
   logReady(log, { http: http.port, ingest: config.ingestPort });
 
   return async () => {
+    draining.abort();
     await Promise.all([http.stop(), grpc.stop(DRAIN_MS)]);
     await Promise.all([nats.drain(), pool.end()]);
   };

@@ -1,6 +1,7 @@
 /** Publishes batches of clicks; returns when JetStream has them on disk. */
 import type { JetStreamClient, JetStreamManager } from 'nats';
 import { clickSubject, readStreamState } from './clickStreams.ts';
+import type { Connectivity } from './connectivity.ts';
 
 export interface PublishedBatch {
   readonly incarnation: string;
@@ -10,13 +11,20 @@ export interface PublishedBatch {
 export class ClickPublisher {
   readonly #client: JetStreamClient;
   readonly #manager: JetStreamManager;
+  readonly #connectivity: Connectivity;
   readonly #timeoutMs: number;
   /** What is known of each shard's stream. An acknowledgement does not say to which incarnation it belongs. */
   readonly #known = new Map<number, { incarnation: string; lastSequence: number }>();
 
-  constructor(client: JetStreamClient, manager: JetStreamManager, timeoutMs: number) {
+  constructor(
+    client: JetStreamClient,
+    manager: JetStreamManager,
+    connectivity: Connectivity,
+    timeoutMs: number,
+  ) {
     this.#client = client;
     this.#manager = manager;
+    this.#connectivity = connectivity;
     this.#timeoutMs = timeoutMs;
   }
 
@@ -25,6 +33,7 @@ export class ClickPublisher {
    * @throws Error where the acknowledgement did not come in time: the batch may be on the stream or not.
    */
   async publish(shard: number, bytes: Uint8Array, batchId: string): Promise<PublishedBatch> {
+    if (!this.#connectivity.isConnected) throw new Error('there is no connection to NATS');
     const ack = await this.#client.publish(clickSubject(shard), bytes, {
       msgID: batchId,
       timeout: this.#timeoutMs,
