@@ -30,9 +30,12 @@ export class AdDirectory {
     if (entry !== undefined) return entry.ad;
     let loading = this.#loading.get(adId);
     if (loading === undefined) {
-      loading = this.#load([adId])
+      const own = this.#load([adId])
         .then((found) => found.get(adId))
-        .finally(() => this.#loading.delete(adId));
+        .finally(() => {
+          if (this.#loading.get(adId) === own) this.#loading.delete(adId);
+        });
+      loading = own;
       this.#loading.set(adId, loading);
     }
     return loading;
@@ -54,7 +57,11 @@ export class AdDirectory {
   /** Forgets ads that changed. */
   forget(adIds: readonly string[]): void {
     this.#changes += 1;
-    for (const adId of adIds) this.#cache.delete(adId);
+    for (const adId of adIds) {
+      this.#cache.delete(adId);
+      // Whoever asks from now on must not share an answer from before the change.
+      this.#loading.delete(adId);
+    }
   }
 
   async #load(adIds: readonly string[]): Promise<Map<string, Ad>> {

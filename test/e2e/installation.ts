@@ -16,6 +16,7 @@ const STOP_MS = 60_000;
 const POLL_MS = 20;
 
 export type Service = 'gateway' | 'actors' | 'query';
+export type Server = 'nats-server' | 'redis-server' | 'postgres';
 
 export interface CommandResult {
   readonly exitCode: number;
@@ -126,6 +127,14 @@ export class Installation {
     }
   }
 
+  /** Holds a server still: its connections stay open, nothing is answered. Returns how to let it go on. */
+  async pause(server: Server): Promise<() => void> {
+    const pid = await this.#childPid((words) => words.split('\0')[0]?.endsWith(server) ?? false);
+    if (pid === undefined) throw new Error(`${server} does not run`);
+    process.kill(pid, 'SIGSTOP');
+    return () => process.kill(pid, 'SIGCONT');
+  }
+
   /** A command of the command line, to its end. */
   async run(...words: readonly string[]): Promise<CommandResult> {
     const child = spawn(process.execPath, [MAIN, ...words], {
@@ -143,13 +152,17 @@ export class Installation {
     return { exitCode, output };
   }
 
-  async #pidOf(service: Service): Promise<number | undefined> {
-    const script = `src/${service}/main.ts`;
+  #pidOf(service: Service): Promise<number | undefined> {
+    return this.#childPid((words) => words.includes(`src/${service}/main.ts`));
+  }
+
+  /** The child of `up` whose command line (its words apart by NUL) is the one. */
+  async #childPid(isIt: (words: string) => boolean): Promise<number | undefined> {
     for (const entry of await readdir('/proc')) {
       if (!/^\d+$/.test(entry)) continue;
       const [words, status] = await Promise.all([readProc(entry, 'cmdline'), readProc(entry, 'status')]);
       const parent = Number(/^PPid:\t(\d+)$/m.exec(status)?.[1]);
-      if (parent === this.#up?.pid && words.includes(script)) return Number(entry);
+      if (parent === this.#up?.pid && isIt(words)) return Number(entry);
     }
     return undefined;
   }

@@ -21,7 +21,18 @@ const CHECKPOINTS = {
   text: `select shard, owner, epoch, floor, arrived_through_ms from shard order by shard`,
 };
 
-type CountColumns = Record<'valid' | 'repeat' | 'givt' | 'sivt' | 'defective' | 'test', string>;
+interface CountRow extends Record<'valid' | 'repeat' | 'givt' | 'sivt' | 'defective' | 'test', string> {
+  ad_id: string;
+  bucket: string;
+}
+
+interface CheckpointRow {
+  shard: number;
+  owner: string | null;
+  epoch: string;
+  floor: string;
+  arrived_through_ms: string;
+}
 
 /** @param range half-open, on whole minutes, milliseconds since the Unix epoch */
 export async function readAggregates(
@@ -31,45 +42,51 @@ export async function readAggregates(
   granularity: Granularity,
   rowsMax: number,
 ): Promise<StoredAggregates> {
+  const { counted, checkpoints } = await readSnapshot(pool, [
+    adIds,
+    range.fromMs / 1000,
+    range.toMs / 1000,
+    granularity.toLowerCase(),
+    rowsMax,
+  ]);
+  return {
+    rows: counted.map(
+      (row): StoredRow => ({
+        adId: row.ad_id,
+        bucketMs: exactNumber(row.bucket),
+        valid: exactNumber(row.valid),
+        repeat: exactNumber(row.repeat),
+        givt: exactNumber(row.givt),
+        sivt: exactNumber(row.sivt),
+        defective: exactNumber(row.defective),
+        test: exactNumber(row.test),
+      }),
+    ),
+    checkpoints: checkpoints.map(
+      (row): OwnedCheckpoint => ({
+        shard: row.shard,
+        owner: row.owner ?? undefined,
+        epoch: exactNumber(row.epoch),
+        floor: exactNumber(row.floor),
+        arrivedThroughMs: exactNumber(row.arrived_through_ms),
+      }),
+    ),
+  };
+}
+
+/** Both reads in one transaction, so that they see the same moment. */
+async function readSnapshot(
+  pool: Pool,
+  values: unknown[],
+): Promise<{ counted: CountRow[]; checkpoints: CheckpointRow[] }> {
   const client = await pool.connect();
   try {
     await client.query('begin isolation level repeatable read read only');
-    const counted = await client.query<CountColumns & { ad_id: string; bucket: string }>({
-      ...ROWS,
-      values: [adIds, range.fromMs / 1000, range.toMs / 1000, granularity.toLowerCase(), rowsMax],
-    });
-    const checkpoints = await client.query<{
-      shard: number;
-      owner: string | null;
-      epoch: string;
-      floor: string;
-      arrived_through_ms: string;
-    }>(CHECKPOINTS);
+    const counted = await client.query<CountRow>({ ...ROWS, values });
+    const checkpoints = await client.query<CheckpointRow>(CHECKPOINTS);
     await client.query('commit');
     client.release();
-    return {
-      rows: counted.rows.map(
-        (row): StoredRow => ({
-          adId: row.ad_id,
-          bucketMs: exactNumber(row.bucket),
-          valid: exactNumber(row.valid),
-          repeat: exactNumber(row.repeat),
-          givt: exactNumber(row.givt),
-          sivt: exactNumber(row.sivt),
-          defective: exactNumber(row.defective),
-          test: exactNumber(row.test),
-        }),
-      ),
-      checkpoints: checkpoints.rows.map(
-        (row): OwnedCheckpoint => ({
-          shard: row.shard,
-          owner: row.owner ?? undefined,
-          epoch: exactNumber(row.epoch),
-          floor: exactNumber(row.floor),
-          arrivedThroughMs: exactNumber(row.arrived_through_ms),
-        }),
-      ),
-    };
+    return { counted: counted.rows, checkpoints: checkpoints.rows };
   } catch (error) {
     // The transaction's state is unknown: this connection is not used again.
     client.release(true);

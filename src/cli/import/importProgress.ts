@@ -3,7 +3,7 @@
  * the file's bytes, because how many rows it has is not known before its end.
  */
 import { SingleBar } from 'cli-progress';
-import { formatCount, formatSpan } from '../format.ts';
+import { formatCount, formatCountOf, formatSpan } from '../format.ts';
 
 const BAR_EVERY_MS = 100;
 const BAR_COLUMNS = 20;
@@ -130,7 +130,7 @@ class BarProgress extends Progress {
 
   protected override show(): void {
     const { percent, rowsPerSecond, left } = this.rate.sample();
-    const rows = `${formatCount(this.source.rowsSettled())} rows`;
+    const rows = formatCountOf(this.source.rowsSettled(), 'row');
     const status = this.inTrouble
       ? `${rows}, ${this.note()}`
       : [rows, `${formatCount(rowsPerSecond)} rows/s`, `${left} left`, this.note()]

@@ -5,7 +5,7 @@
  * number of groups is bounded all the same: a hostile file must not fill memory with reasons.
  */
 import Table from 'cli-table3';
-import { formatCount } from '../format.ts';
+import { formatCount, formatCountOf } from '../format.ts';
 import { styled } from '../terminal.ts';
 
 const GROUPS_MAX = 50;
@@ -82,7 +82,7 @@ export class ImportReport {
     }
     const { rowsPerSecond } = this.timing(elapsedMs);
     const took = `${(elapsedMs / 1_000).toFixed(1)} s, ${formatCount(Math.round(rowsPerSecond))} rows/s`;
-    return `${table.toString()}\n${formatCount(this.settled)} rows in ${took}`;
+    return `${table.toString()}\n${formatCountOf(this.settled, 'row')} in ${took}`;
   }
 }
 

@@ -5,7 +5,7 @@
 import { explainCallError, isServiceError } from '../../adapters/grpc/callError.ts';
 import { catalogClient, type IngestClient, ingestClient } from '../../adapters/grpc/clients.ts';
 import { CliError } from '../cliError.ts';
-import { formatCount, formatSpan } from '../format.ts';
+import { formatCount, formatCountOf, formatSpan } from '../format.ts';
 import { interrupts } from '../stack/interrupts.ts';
 import { print, printError } from '../terminal.ts';
 import { AdRegistrar, type RegistrarOptions } from './adRegistrar.ts';
@@ -77,7 +77,7 @@ async function importRows(
   const outcome = await runImport({ ...options, registrar, report, sending }, interrupted);
   progress.stop();
   print(report.render(nowMs() - startMs, process.stdout.columns || COLUMNS_WITHOUT_TTY));
-  if (registrar !== undefined) print(`${formatCount(registrar.created)} ads registered`);
+  if (registrar !== undefined) print(`${formatCountOf(registrar.created, 'ad')} registered`);
   conclude(outcome, report, options.address);
 }
 

@@ -4,7 +4,7 @@ import type { AggregateInfo__Output } from '../../contract/generated/clickledger
 import type { AggregateRow__Output } from '../../contract/generated/clickledger/v1/AggregateRow.ts';
 import type { Metrics__Output } from '../../contract/generated/clickledger/v1/Metrics.ts';
 import type { Granularity } from '../../domain/granularity.ts';
-import { formatCount, formatMinute, formatSecond, formatSpan } from '../format.ts';
+import { formatCount, formatCountOf, formatMinute, formatSecond, formatSpan } from '../format.ts';
 import { styled } from '../terminal.ts';
 import type { TimeRange } from './timeRange.ts';
 
@@ -39,9 +39,7 @@ export function renderRows(rows: readonly AggregateRow__Output[], granularity: G
   const total = (metric: keyof Metrics__Output) =>
     rows.reduce((sum, { metrics }) => sum + (metrics?.[metric] ?? 0), 0);
   table.push(
-    ['total', `${formatCount(rows.length)} ${rows.length === 1 ? 'row' : 'rows'}`, ...counts(total)].map(
-      (text) => styled('bold', text),
-    ),
+    ['total', formatCountOf(rows.length, 'row'), ...counts(total)].map((text) => styled('bold', text)),
   );
   return table.toString();
 }
