@@ -13,6 +13,7 @@ import { releaseShards } from '../adapters/postgres/releaseShards.ts';
 import { renewLeases } from '../adapters/postgres/renewLeases.ts';
 import { storeFlush } from '../adapters/postgres/storeFlush.ts';
 import { connectRedis, loadFoldMemories } from '../adapters/redis/foldMemory.ts';
+import { checkRedis } from '../adapters/redis/requirements.ts';
 import { systemClock } from '../adapters/system/clock.ts';
 import { runProcess } from '../adapters/system/lifecycle.ts';
 import { createLog, logReady } from '../adapters/system/log.ts';
@@ -29,6 +30,7 @@ await runProcess(log, async () => {
   const nats = await connectNats(config.natsUrl, config.nodeName);
   const manager = await nats.jetstreamManager();
   const client = nats.jetstream();
+  await checkRedis(config.redisUrl);
   const redis = connectRedis(config.redisUrl, (error) => log.warn({ err: error }, 'Redis'));
   const pool = connectPostgres(config.databaseUrl, config.nodeName, POSTGRES_CONNECTIONS_MAX, (error) =>
     log.warn({ err: error }, 'PostgreSQL'),

@@ -7,6 +7,7 @@
 import { Command } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
 import { SettingsError } from '../adapters/environment/settings.ts';
+import { UnfitServerError } from '../adapters/environment/unfitServer.ts';
 import { CliError } from './cliError.ts';
 import { importCommand } from './commands/import.ts';
 import { migrateCommand } from './commands/migrate.ts';
@@ -44,7 +45,8 @@ function program(): Command {
 try {
   await program().parseAsync();
 } catch (error) {
-  const explained = error instanceof CliError || error instanceof SettingsError;
+  const explained =
+    error instanceof CliError || error instanceof SettingsError || error instanceof UnfitServerError;
   if (explained) printError(error.message);
   else printError(error instanceof Error ? (error.stack ?? error.message) : String(error));
   process.exit(explained ? EXIT_WRONG_USE : EXIT_FAILED);

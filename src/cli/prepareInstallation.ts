@@ -1,8 +1,11 @@
-/** What must be there before any process of this release starts: the tables, the streams, the routing table. */
+/** What must be there before any process of this release starts: fit servers, the tables, the streams, the routing table. */
 import { readSettings } from '../adapters/environment/settings.ts';
 import { connectNats } from '../adapters/nats/connection.ts';
+import { checkNats } from '../adapters/nats/requirements.ts';
 import { prepareTopology, TopologyError } from '../adapters/nats/topology.ts';
 import { migrate } from '../adapters/postgres/migrate.ts';
+import { checkPostgres } from '../adapters/postgres/requirements.ts';
+import { checkRedis } from '../adapters/redis/requirements.ts';
 import { RULE_SET_VERSION } from '../domain/ruleSet.ts';
 import { CliError } from './cliError.ts';
 
@@ -12,12 +15,18 @@ export async function prepareInstallation(
 ): Promise<string[]> {
   const settings = readSettings(environment, [
     'natsUrl',
+    'redisUrl',
     'databaseUrl',
     'shards',
     'streamMaxAgeMs',
     'dedupHorizonMs',
     'maxEventAgeMs',
     'maxFutureSkewMs',
+  ]);
+  await Promise.all([
+    checkNats(settings.natsUrl),
+    checkRedis(settings.redisUrl),
+    checkPostgres(settings.databaseUrl),
   ]);
   const applied = await migrate(settings.databaseUrl);
   const nats = await connectNats(settings.natsUrl, 'migrate');
