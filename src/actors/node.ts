@@ -6,7 +6,7 @@
  * after a pause that grows; the other shards go on.
  */
 import type { LiveDelta, LiveRequest } from '../domain/aggregates.ts';
-import type { Checkpoint } from '../domain/checkpoint.ts';
+import type { Checkpoint, ShardToClaim } from '../domain/checkpoint.ts';
 import type { FoldMemory, Log } from './ports.ts';
 import { FencedError, ShardActor, type ShardParts } from './shardActor.ts';
 
@@ -65,12 +65,14 @@ export class ActorNode {
     this.#draining = true;
     clearTimeout(this.#timer);
     await this.#beating;
-    await Promise.all(
-      this.#actors().map(async (actor) => {
-        const { lastSequence } = await this.#parts.streams.state(actor.shard);
-        actor.drain(lastSequence);
-      }),
-    );
+    // A shard whose stream does not answer is not held up for the others: what it has not flushed is counted again.
+    await this.#eachShard('draining', this.#actors(), async (actor) => {
+      const { lastSequence } = await this.#parts.streams.state(actor.shard).catch((error: unknown) => {
+        actor.stop();
+        throw error;
+      });
+      actor.drain(lastSequence);
+    });
     await Promise.all(this.#running);
     await this.#parts.ledger.release();
   }
@@ -118,9 +120,15 @@ export class ActorNode {
       (shard) => !this.#owners.has(shard) && (this.#failures.get(shard)?.notBeforeMs ?? 0) <= nowMs,
     );
     if (free.length === 0) return;
-    const wanted = await Promise.all(
-      free.map(async (shard) => ({ shard, incarnation: (await streams.state(shard)).incarnation })),
+    const wanted: ShardToClaim[] = [];
+    await this.#eachShard(
+      'claiming',
+      free.map((shard) => ({ shard })),
+      async ({ shard }) => {
+        wanted.push({ shard, incarnation: (await streams.state(shard)).incarnation });
+      },
     );
+    if (wanted.length === 0) return;
     const claimed = await ledger.claim(wanted);
     for (const checkpoint of claimed) this.#own(checkpoint);
     if (claimed.length > 0)
@@ -157,9 +165,22 @@ export class ActorNode {
 
   /** Where nothing is pending, counts are as fresh as the broker's clock. */
   async #listen(): Promise<void> {
-    await Promise.all(
-      this.#actors().map(async (actor) => actor.heardOf(await this.#parts.streams.state(actor.shard))),
+    await this.#eachShard('listening to', this.#actors(), async (actor) =>
+      actor.heardOf(await this.#parts.streams.state(actor.shard)),
     );
+  }
+
+  /** Does `work` for each of them side by side; one that fails is logged and the others go on. */
+  async #eachShard<T extends { readonly shard: number }>(
+    doing: string,
+    shards: readonly T[],
+    work: (shard: T) => Promise<void>,
+  ): Promise<void> {
+    const outcomes = await Promise.allSettled(shards.map(work));
+    for (const [index, outcome] of outcomes.entries()) {
+      if (outcome.status === 'fulfilled') continue;
+      this.#log.warn({ shard: shards[index]?.shard, err: outcome.reason }, `${doing} a shard failed`);
+    }
   }
 
   #actors(): ShardActor[] {

@@ -94,7 +94,7 @@ export class ShardActor {
       await Promise.all([this.#readLoop(), this.#flushLoop()]);
     } catch (error) {
       // Being stopped breaks whatever was waiting; that is no failure.
-      if (!this.#stop.signal.aborted) throw error;
+      if (!this.#stop.signal.aborted || error instanceof FencedError) throw error;
     } finally {
       this.stop();
     }

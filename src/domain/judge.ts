@@ -4,6 +4,7 @@
  * a billable click is the first of its impression is the fold's to say (I4).
  */
 import { isbot } from 'isbot';
+import { LRUCache } from 'lru-cache';
 import type { ClickFacts } from './clickRecord.ts';
 import type { RuleSet } from './ruleSet.ts';
 import { uuid7TimeMs } from './uuid7.ts';
@@ -100,5 +101,17 @@ function program(facts: ClickFacts): Judgement | undefined {
   if (facts.userAgent === undefined) return undefined;
   // isbot takes an empty text for a person's.
   if (facts.userAgent === '') return facts.channel === 'HTTP' ? USER_AGENT_EMPTY : undefined;
-  return isbot(facts.userAgent) ? USER_AGENT_BOT : undefined;
+  return isBot(facts.userAgent) ? USER_AGENT_BOT : undefined;
+}
+
+/** What the bot list said of the user agents seen last. It always says the same, and takes longer than all else here. */
+const known = new LRUCache<string, boolean>({ max: 10_000 });
+
+function isBot(userAgent: string): boolean {
+  let answer = known.get(userAgent);
+  if (answer === undefined) {
+    answer = isbot(userAgent);
+    known.set(userAgent, answer);
+  }
+  return answer;
 }

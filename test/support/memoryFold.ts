@@ -34,7 +34,9 @@ export class MemoryFolds {
     const key = `${shard} ${incarnation}`;
     return {
       fold: (sequence, timestampMs, records, floor, purpose) =>
-        this.trouble.around('fold', () => this.#fold(key, { sequence, timestampMs, records, floor, purpose })),
+        this.trouble.around('fold', () =>
+          this.#fold(key, { sequence, timestampMs, records, floor, purpose }),
+        ),
       reset: (generation, through, warm) =>
         this.trouble.around('reset', () => {
           this.resets += 1;
@@ -119,7 +121,8 @@ class Generation {
     if (halfWay && counting) throw new LostConnection('OOM command not allowed');
     this.#streamTimeMs = Math.max(this.#streamTimeMs, Math.floor(timestampMs / 1000) * 1000);
     this.through = sequence;
-    for (const kept of this.#verdicts.keys()) if (kept <= floor && kept <= sequence) this.#verdicts.delete(kept);
+    for (const kept of this.#verdicts.keys())
+      if (kept <= floor && kept <= sequence) this.#verdicts.delete(kept);
     this.#steps.push(step);
     return counting ? { kind: 'verdicts', letters } : { kind: 'done' };
   }

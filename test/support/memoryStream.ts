@@ -5,12 +5,13 @@
  * It also does what happens to a stream behind everybody's back: it is restored to an earlier state, made anew, or its
  * oldest messages grow too old.
  */
-import { decodeClickBatch } from '../../src/adapters/nats/clickBatchCodec.ts';
+
 import type { ClickStreams } from '../../src/actors/ports.ts';
+import { decodeClickBatch } from '../../src/adapters/nats/clickBatchCodec.ts';
 import type { ClickBatch } from '../../src/domain/clickBatch.ts';
 import { StreamGapError, type StreamMessage, type StreamState } from '../../src/domain/streamMessage.ts';
 import type { PublishedBatch } from '../../src/gateway/ports.ts';
-import { Trouble } from './trouble.ts';
+import { LostConnection, Trouble } from './trouble.ts';
 
 interface ShardStream {
   incarnation: string;
@@ -92,8 +93,12 @@ export class MemoryStreams implements ClickStreams {
     return this.trouble.around('list', () => [...this.#shards.keys()].sort((left, right) => left - right));
   }
 
+  /** Shards whose streams do not answer, while the others do. */
+  readonly silent = new Set<number>();
+
   state(shard: number): Promise<StreamState> {
     return this.trouble.around(`state`, () => {
+      if (this.silent.has(shard)) throw new LostConnection(`the stream of shard ${shard} does not answer`);
       const { incarnation, firstSequence, messages } = this.#of(shard);
       const lastSequence = firstSequence + messages.length - 1;
       return { incarnation, firstSequence, lastSequence, brokerTimeMs: this.#clock() };

@@ -1,0 +1,70 @@
+/**
+ * Counts a shard's messages the plain way: whole texts as keys, everything remembered for ever, nothing hashed or
+ * shared with the fold. What owners count after any trouble is held against this.
+ */
+import { decodeClickBatch } from '../../src/adapters/nats/clickBatchCodec.ts';
+import type { ClickFacts } from '../../src/domain/clickRecord.ts';
+import { isEventTimePossible, judge } from '../../src/domain/judge.ts';
+import type { RoutingTable } from '../../src/domain/routingTable.ts';
+import type { StreamMessage } from '../../src/domain/streamMessage.ts';
+import {
+  countClick,
+  type Disposition,
+  emptyCounts,
+  type WindowCounts,
+} from '../../src/domain/windowCounts.ts';
+
+export interface NaiveCount {
+  /** By `minute ad_id`. */
+  readonly counts: Map<string, WindowCounts>;
+  records: number;
+  duplicates: number;
+  deadLetters: number;
+}
+
+export function naiveCount(
+  messages: readonly StreamMessage[],
+  shard: number,
+  table: RoutingTable,
+): NaiveCount {
+  const result: NaiveCount = { counts: new Map(), records: 0, duplicates: 0, deadLetters: 0 };
+  const horizonSeconds = Math.floor(table.rules.dedupHorizonMs / 1000);
+  const identitySeen = new Map<string, number>();
+  const clickSeen = new Map<string, number>();
+  let streamSeconds = 0;
+  for (const { bytes, timestampMs } of messages) {
+    streamSeconds = Math.max(streamSeconds, Math.floor(timestampMs / 1000));
+    const isSeen = (at: number | undefined) => at !== undefined && at >= streamSeconds - horizonSeconds;
+    const batch = decodeClickBatch(bytes);
+    for (const { facts } of batch?.records ?? [{ facts: undefined }]) {
+      result.records += 1;
+      if (facts === undefined || table.route(facts) !== shard) {
+        result.deadLetters += 1;
+        continue;
+      }
+      const judgement = judge(facts, table.rules);
+      const identity = identityText(facts);
+      const click = `${identity} ${facts.clickId.toHex()}`;
+      const wasClickSeen = isSeen(clickSeen.get(click));
+      const wasIdentitySeen = isSeen(identitySeen.get(identity));
+      clickSeen.set(click, streamSeconds);
+      if (judgement.kind === 'billable') identitySeen.set(identity, streamSeconds);
+      if (wasClickSeen) {
+        result.duplicates += 1;
+        continue;
+      }
+      const disposition: Disposition =
+        judgement.kind === 'refused' ? judgement.disposition : wasIdentitySeen ? 'REPEAT' : 'VALID';
+      const bookedMs = isEventTimePossible(facts, table.rules) ? facts.eventTimeMs : facts.receivedMs;
+      const key = `${Math.floor(bookedMs / 60_000) * 60_000} ${facts.adId}`;
+      const counts = result.counts.get(key) ?? emptyCounts();
+      countClick(counts, facts.clickId, disposition);
+      result.counts.set(key, counts);
+    }
+  }
+  return result;
+}
+
+function identityText({ adId, impressionId, clickId }: ClickFacts): string {
+  return impressionId === undefined ? `${adId} c ${clickId.toHex()}` : `${adId} i ${impressionId.toHex()}`;
+}
