@@ -1,10 +1,8 @@
 /** What a query reads: stored counts with the checkpoints of the same moment, and the owners' unflushed deltas. */
-import type { WindowCounts } from './windowCounts.ts';
-
-export type Counts = Omit<WindowCounts, 'fingerprintHigh' | 'fingerprintLow'>;
+import type { DispositionCounts } from './windowCounts.ts';
 
 /** Stored counts of one ad in one bucket (a minute, hour, day or month). */
-export interface StoredRow extends Counts {
+export interface StoredRow extends DispositionCounts {
   readonly adId: string;
   /** First millisecond of the bucket. */
   readonly bucketMs: number;
@@ -41,7 +39,7 @@ export interface LiveDelta {
 }
 
 /** Unflushed counts of one ad in one minute window. */
-export interface LiveRow extends Counts {
+export interface LiveRow extends DispositionCounts {
   readonly adId: string;
   readonly minute: number;
 }

@@ -14,13 +14,16 @@ export function minuteOf(timeMs: number): number {
   return Math.floor(timeMs / MINUTE_MS) * MINUTE_MS;
 }
 
-export interface WindowCounts {
+export interface DispositionCounts {
   valid: number;
   repeat: number;
   givt: number;
   sivt: number;
   defective: number;
   test: number;
+}
+
+export interface WindowCounts extends DispositionCounts {
   /**
    * Sums over a 64-bit hash of every counted click and its disposition, high and low half apart. A half is below
    * 2^32, so 2^21 clicks fit a number exactly and 2^31 fit PostgreSQL's bigint.
@@ -81,12 +84,17 @@ export function countClick(counts: WindowCounts, clickId: Uint8Array, dispositio
 
 /** Adds `delta` to `counts`. */
 export function addCounts(counts: WindowCounts, delta: Readonly<WindowCounts>): void {
+  addDispositions(counts, delta);
+  counts.fingerprintHigh += delta.fingerprintHigh;
+  counts.fingerprintLow += delta.fingerprintLow;
+}
+
+/** Adds what was counted of each disposition, without the fingerprint. */
+export function addDispositions(counts: DispositionCounts, delta: Readonly<DispositionCounts>): void {
   counts.valid += delta.valid;
   counts.repeat += delta.repeat;
   counts.givt += delta.givt;
   counts.sivt += delta.sivt;
   counts.defective += delta.defective;
   counts.test += delta.test;
-  counts.fingerprintHigh += delta.fingerprintHigh;
-  counts.fingerprintLow += delta.fingerprintLow;
 }

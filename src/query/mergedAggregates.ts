@@ -1,8 +1,9 @@
 /** Stored counts and the owners' unflushed deltas, added up (I10). */
-import type { Counts, LiveDelta, OwnedCheckpoint, StoredAggregates } from '../domain/aggregates.ts';
+import type { LiveDelta, OwnedCheckpoint, StoredAggregates } from '../domain/aggregates.ts';
 import { bucketStart, type Granularity } from '../domain/granularity.ts';
+import { addDispositions, type DispositionCounts } from '../domain/windowCounts.ts';
 
-export interface MergedRow extends Counts {
+export interface MergedRow extends DispositionCounts {
   readonly adId: string;
   readonly bucketMs: number;
 }
@@ -49,11 +50,11 @@ export function mergeAggregates(
   granularity: Granularity,
 ): MergedAggregates {
   const rows = new Map<string, MergedRow>();
-  const add = (adId: string, bucketMs: number, counts: Counts) => {
+  const add = (adId: string, bucketMs: number, counts: DispositionCounts) => {
     const key = `${bucketMs} ${adId}`;
     const row = rows.get(key);
     if (row === undefined) rows.set(key, { adId, bucketMs, ...pickCounts(counts) });
-    else addTo(row, counts);
+    else addDispositions(row, counts);
   };
   for (const row of stored.rows) add(row.adId, row.bucketMs, row);
   for (const { rows: live } of deltas) {
@@ -67,17 +68,8 @@ export function mergeAggregates(
   };
 }
 
-function pickCounts({ valid, repeat, givt, sivt, defective, test }: Counts): Counts {
+function pickCounts({ valid, repeat, givt, sivt, defective, test }: DispositionCounts): DispositionCounts {
   return { valid, repeat, givt, sivt, defective, test };
-}
-
-function addTo(row: Counts, counts: Counts): void {
-  row.valid += counts.valid;
-  row.repeat += counts.repeat;
-  row.givt += counts.givt;
-  row.sivt += counts.sivt;
-  row.defective += counts.defective;
-  row.test += counts.test;
 }
 
 function byAdThenTime(left: MergedRow, right: MergedRow): number {

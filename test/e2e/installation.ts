@@ -66,27 +66,16 @@ export class Installation {
 
   /** `clickledger up`; returns when it says that it is ready. */
   async up(): Promise<void> {
-    const child = spawn(process.execPath, [MAIN, 'up'], {
-      env: this.#environment,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    let output = '';
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.setEncoding('utf8');
-      stream.on('data', (text: string) => {
-        output += text;
-      });
-    }
-    const ended = new Promise<number>((resolve) => child.on('close', (code) => resolve(code ?? -1)));
+    const { child, output, ended } = this.#command('up');
     if (child.pid === undefined) throw new Error('up did not start');
-    this.#up = { pid: child.pid, output: () => output, ended };
+    this.#up = { pid: child.pid, output, ended };
     let hasEnded = false;
     void ended.then(() => {
       hasEnded = true;
     });
     const deadline = performance.now() + READY_MS;
-    while (!/^ready$/m.test(output)) {
-      if (hasEnded || performance.now() > deadline) throw new Error(`up is not ready:\n${output}`);
+    while (!/^ready$/m.test(output())) {
+      if (hasEnded || performance.now() > deadline) throw new Error(`up is not ready:\n${output()}`);
       await Bun.sleep(POLL_MS);
     }
   }
@@ -137,6 +126,12 @@ export class Installation {
 
   /** A command of the command line, to its end. */
   async run(...words: readonly string[]): Promise<CommandResult> {
+    const { output, ended } = this.#command(...words);
+    const exitCode = await ended;
+    return { exitCode, output: output() };
+  }
+
+  #command(...words: readonly string[]) {
     const child = spawn(process.execPath, [MAIN, ...words], {
       env: this.#environment,
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -148,8 +143,8 @@ export class Installation {
         output += text;
       });
     }
-    const exitCode = await new Promise<number>((resolve) => child.on('close', (code) => resolve(code ?? -1)));
-    return { exitCode, output };
+    const ended = new Promise<number>((resolve) => child.on('close', (code) => resolve(code ?? -1)));
+    return { child, output: () => output, ended };
   }
 
   #pidOf(service: Service): Promise<number | undefined> {

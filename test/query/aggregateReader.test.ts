@@ -4,12 +4,13 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Counts, LiveDelta, OwnedCheckpoint, StoredAggregates } from '../../src/domain/aggregates.ts';
+import type { LiveDelta, OwnedCheckpoint, StoredAggregates } from '../../src/domain/aggregates.ts';
+import type { DispositionCounts } from '../../src/domain/windowCounts.ts';
 import { AggregateReader } from '../../src/query/aggregateReader.ts';
 import { NOON_MS } from '../support/clicks.ts';
 
 const RANGE = { fromMs: NOON_MS, toMs: NOON_MS + 60_000 };
-const NOTHING: Counts = { valid: 0, repeat: 0, givt: 0, sivt: 0, defective: 0, test: 0 };
+const NOTHING: DispositionCounts = { valid: 0, repeat: 0, givt: 0, sivt: 0, defective: 0, test: 0 };
 /** Counts of different shards never mix: each has decimal places of its own. */
 const WEIGHT = 1_000;
 

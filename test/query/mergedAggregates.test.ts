@@ -1,10 +1,11 @@
 /** Stored counts and live deltas, matched and added up. */
 import { describe, expect, it } from 'vitest';
-import type { Counts, LiveDelta, OwnedCheckpoint } from '../../src/domain/aggregates.ts';
+import type { LiveDelta, OwnedCheckpoint } from '../../src/domain/aggregates.ts';
+import type { DispositionCounts } from '../../src/domain/windowCounts.ts';
 import { matchDeltas, mergeAggregates } from '../../src/query/mergedAggregates.ts';
 import { NOON_MS } from '../support/clicks.ts';
 
-const NOTHING: Counts = { valid: 0, repeat: 0, givt: 0, sivt: 0, defective: 0, test: 0 };
+const NOTHING: DispositionCounts = { valid: 0, repeat: 0, givt: 0, sivt: 0, defective: 0, test: 0 };
 
 function checkpointOf(shard: number, changes: Partial<OwnedCheckpoint> = {}): OwnedCheckpoint {
   return { shard, owner: 'node-1', epoch: 3, floor: 10, arrivedThroughMs: NOON_MS, ...changes };
