@@ -67,7 +67,12 @@ await runProcess(log, async () => {
     clock: systemClock,
   });
   await node.start();
-  serveLiveDeltas(nats, config.nodeName, (request) => node.liveDeltas(request));
+  serveLiveDeltas(
+    nats,
+    config.nodeName,
+    (request) => node.liveDeltas(request),
+    (error) => log.error({ err: error }, 'a request for unflushed counts is left without an answer'),
+  );
   logReady(log, { node: config.nodeName, shards: node.shards.length });
 
   return async () => {

@@ -56,8 +56,8 @@ function duration(minMs: number, maxMs: number): z.ZodType<number, string> {
 function url(...schemes: string[]): z.ZodType<string, string> {
   return checked(
     (text) =>
-      schemes.some((scheme) => text.startsWith(`${scheme}://`)) && URL.canParse(text) ? text : undefined,
-    `a URL that starts with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`,
+      schemes.some((scheme) => text.startsWith(`${scheme}://`)) && URL.parse(text)?.host ? text : undefined,
+    `a URL such as ${schemes.map((scheme) => `${scheme}://host:port`).join(' or ')}`,
   );
 }
 

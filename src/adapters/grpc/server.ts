@@ -1,8 +1,8 @@
 /** A gRPC server with the standard health service and server reflection. */
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { PackageDefinition } from '@grpc/proto-loader';
-import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
+import { reflectionOf } from './reflection.ts';
 
 /** A request of 5,000 ordinary clicks has about 2 MiB; the library's own limit. */
 const REQUEST_BYTES_MAX = 4 * 1024 * 1024;
@@ -30,7 +30,7 @@ export async function startGrpcServer(
   const names = ['', ...services];
   const health = new HealthImplementation(Object.fromEntries(names.map((name) => [name, 'SERVING'])));
   health.addToServer(server);
-  new ReflectionService(definition, { services: [...services] }).addToServer(server);
+  reflectionOf(definition, services).addToServer(server);
   await new Promise<void>((resolve, reject) => {
     server.bindAsync(address, ServerCredentials.createInsecure(), (error) =>
       error === null ? resolve() : reject(error),

@@ -10,7 +10,15 @@ export function announceAds(connection: NatsConnection, adIds: readonly string[]
 export function onAdsChanged(connection: NatsConnection, forget: (adIds: readonly string[]) => void): void {
   connection.subscribe(SUBJECT, {
     callback: (error, message) => {
-      if (error === null) forget(message.json<string[]>());
+      if (error !== null) return;
+      let adIds: string[];
+      try {
+        adIds = message.json<string[]>();
+      } catch {
+        // No announcement of ours. Thrown from here it would end the client's reading loop for good.
+        return;
+      }
+      forget(adIds);
     },
   });
 }

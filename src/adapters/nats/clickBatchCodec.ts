@@ -135,12 +135,20 @@ function decodeFacts(bytes: Uint8Array): ClickFacts | undefined {
       isUuid7(facts.clickId) &&
       (facts.impressionId === undefined || isUuid7(facts.impressionId)) &&
       isAdId(facts.adId) &&
+      isTime(facts.receivedMs) &&
       facts.channel !== undefined &&
       facts.signature !== undefined;
     return sound ? (facts as ClickFacts) : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** Before the year 10000: windows are booked by it, and partitions named. */
+const RECEIVED_BEFORE_MS = Date.UTC(10_000, 0);
+
+function isTime(ms: number): boolean {
+  return ms > 0 && ms < RECEIVED_BEFORE_MS;
 }
 
 /** PostgreSQL stores no NUL in a text. */
@@ -151,6 +159,7 @@ function isAdId(text: string): boolean {
 type ReadFacts = { -readonly [K in keyof ClickFacts]: ClickFacts[K] | undefined } & {
   clickId: Uint8Array;
   adId: string;
+  receivedMs: number;
 };
 
 function readFacts(bytes: Uint8Array): ReadFacts {

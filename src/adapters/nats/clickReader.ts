@@ -89,13 +89,17 @@ export class ClickReader {
     }
   }
 
-  /** The sequence of the first message with this timestamp or a later one; last + 1 where there is none. */
+  /**
+   * The sequence of the first message with this timestamp or a later one, or one up to a millisecond earlier; last + 1
+   * where there is none. The broker compares nanoseconds, which a number of milliseconds cannot hold: a message's
+   * timestamp may read as the next millisecond.
+   */
   async firstSequenceAt(shard: number, timeMs: number): Promise<number> {
     const { lastSequence } = await readStreamState(this.#manager, shard);
     const info = await this.#manager.consumers.add(clickStream(shard), {
       ack_policy: AckPolicy.None,
       deliver_policy: DeliverPolicy.StartTime,
-      opt_start_time: new Date(timeMs).toISOString(),
+      opt_start_time: new Date(Math.max(0, timeMs - 1)).toISOString(),
       mem_storage: true,
       inactive_threshold: nanos(CONSUMER_INACTIVE_MS),
     });

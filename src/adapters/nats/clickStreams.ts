@@ -19,6 +19,14 @@ export function clickSubject(shard: number): string {
   return `clicks.${shard}`;
 }
 
+/** How long a stream keeps clicks, and what follows from it: the broker refuses to absorb repeats for longer. */
+export function ageLimits(maxAgeMs: number): { max_age: number; duplicate_window: number } {
+  return {
+    max_age: nanos(maxAgeMs),
+    duplicate_window: nanos(Math.min(DUPLICATE_WINDOW_MS, maxAgeMs)),
+  };
+}
+
 /** Makes the streams of shards 0 to `shards` - 1 that do not exist yet. */
 export async function ensureClickStreams(
   manager: JetStreamManager,
@@ -32,8 +40,7 @@ export async function ensureClickStreams(
       subjects: [clickSubject(shard)],
       storage: StorageType.File,
       retention: RetentionPolicy.Limits,
-      max_age: nanos(maxAgeMs),
-      duplicate_window: nanos(Math.min(DUPLICATE_WINDOW_MS, maxAgeMs)),
+      ...ageLimits(maxAgeMs),
       deny_delete: true,
       deny_purge: true,
     });

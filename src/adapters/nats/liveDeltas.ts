@@ -6,27 +6,39 @@ import { type NatsConnection, RequestStrategy, type Subscription } from 'nats';
 import type { LiveDelta, LiveRequest, LiveRow } from '../../domain/aggregates.ts';
 
 const SUBJECT_PREFIX = 'live.';
-/** Rows that surely fit one NATS message (1 MiB): an ad_id has at most 128 bytes, six counts less than 128. */
-const ROWS_MAX = 3_000;
+/**
+ * Rows that surely fit one NATS message (1 MiB): an ad_id has at most 128 bytes, which JSON may double (quotes), and
+ * the rest of a row has less than 180.
+ */
+const ROWS_MAX = 2_000;
 
 function subject(node: string): string {
   // Dots would split the name into subject tokens.
   return `${SUBJECT_PREFIX}${Buffer.from(node).toString('base64url')}`;
 }
 
-/** Answers such requests for the process `node`. */
+/**
+ * Answers such requests for the process `node`.
+ * @param onTrouble hears why a request was left without an answer. What a callback throws would end the client's
+ * reading loop without a word: this process would neither read nor publish again, and still hold its shards.
+ */
 export function serveLiveDeltas(
   connection: NatsConnection,
   node: string,
   answer: (request: LiveRequest) => LiveDelta[],
+  onTrouble: (error: unknown) => void,
 ): Subscription {
   return connection.subscribe(subject(node), {
     callback: (error, message) => {
       if (error !== null) return;
-      for (const delta of answer(message.json<LiveRequest>())) {
-        for (const part of parts(delta)) message.respond(JSON.stringify(part));
+      try {
+        for (const delta of answer(message.json<LiveRequest>())) {
+          for (const part of parts(delta)) message.respond(JSON.stringify(part));
+        }
+        message.respond();
+      } catch (reason) {
+        onTrouble(reason);
       }
-      message.respond();
     },
   });
 }

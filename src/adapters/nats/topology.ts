@@ -4,7 +4,7 @@
  */
 import { type JetStreamManager, type NatsConnection, nanos } from 'nats';
 import type { RuleSet } from '../../domain/ruleSet.ts';
-import { clickStream, ensureClickStreams } from './clickStreams.ts';
+import { ageLimits, clickStream, ensureClickStreams } from './clickStreams.ts';
 import { ensureRoutingStream, RoutingLog } from './routingLog.ts';
 
 export interface Topology {
@@ -62,7 +62,7 @@ async function applyMaxAge(manager: JetStreamManager, { shards, streamMaxAgeMs }
   for (let shard = 0; shard < shards; shard++) {
     const { config } = await manager.streams.info(clickStream(shard));
     if (config.max_age !== nanos(streamMaxAgeMs)) {
-      await manager.streams.update(clickStream(shard), { max_age: nanos(streamMaxAgeMs) });
+      await manager.streams.update(clickStream(shard), ageLimits(streamMaxAgeMs));
     }
   }
 }

@@ -1,0 +1,271 @@
+/** Settings are read once, whole, and every mistake is told at once, by name, with what would be right (I15). */
+import { describe, expect, test } from 'vitest';
+import {
+  readSettings,
+  SETTINGS,
+  type SettingName,
+  SettingsError,
+} from '../../../src/adapters/environment/settings.ts';
+
+const NAMES = Object.keys(SETTINGS) as SettingName[];
+
+/** What has no default, as `up` would set it. */
+const REQUIRED: Readonly<Record<string, string>> = {
+  NATS_URL: 'nats://token@127.0.0.1:4222',
+  REDIS_URL: 'redis://:password@127.0.0.1:6379/0',
+  DATABASE_URL: 'postgres://user:password@127.0.0.1:5432/clickledger',
+  CLICKLEDGER_SIGNING_KEYS: `k1:${'0a'.repeat(16)},k2:${'ff'.repeat(32)}`,
+  CLICKLEDGER_USER_KEY_SALT: '00112233445566778899aabbccddeeff',
+  CLICKLEDGER_NODE: 'actors-1',
+};
+
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+
+/** What each variable says, what it then is, and values that are wrong with a piece of what would be right. */
+const CASES: readonly {
+  name: SettingName;
+  good: readonly (readonly [string, unknown])[];
+  bad: readonly string[];
+  right: string;
+}[] = [
+  { name: 'dataDirectory', good: [['/srv/a b', '/srv/a b']], bad: ['\n'], right: 'a folder' },
+  {
+    name: 'natsUrl',
+    good: [['tls://host:4222', 'tls://host:4222']],
+    bad: ['localhost:4222', 'http://host', 'nats:/host'],
+    right: 'nats://host:port or tls://host:port',
+  },
+  {
+    name: 'redisUrl',
+    good: [['rediss://host', 'rediss://host']],
+    bad: ['host:6379', 'postgres://host', 'redis://host:port'],
+    right: 'redis://host:port or rediss://host:port',
+  },
+  {
+    name: 'databaseUrl',
+    good: [['postgresql://host/db', 'postgresql://host/db']],
+    bad: ['host/db', 'mysql://host/db'],
+    right: 'postgres://host:port or postgresql://host:port',
+  },
+  {
+    name: 'host',
+    good: [
+      ['0.0.0.0', '0.0.0.0'],
+      ['::1', '::1'],
+    ],
+    bad: ['a b', 'http://host', '1.2.3.4/8'],
+    right: 'a network address',
+  },
+  ...(['httpPort', 'ingestPort', 'queryPort'] as const).map((name) => ({
+    name,
+    good: [
+      ['1', 1],
+      ['65535', 65_535],
+    ] as const,
+    bad: ['0', '65536', '-1', '80.0', '1e3', '0x50', ' 80', 'http'],
+    right: 'a whole number from 1 to 65535',
+  })),
+  {
+    name: 'signingKeys',
+    good: [[`a_-1:${'00'.repeat(16)}`, [{ kid: 'a_-1', secret: new Uint8Array(16) }]]],
+    bad: ['k1', 'k1:', `k1:${'0'.repeat(33)}`, `k1:${'00'.repeat(15)}`, `:${'00'.repeat(16)}`],
+    right: 'kid:hex,kid:hex',
+  },
+  {
+    name: 'userKeySalt',
+    good: [['FF'.repeat(16), new Uint8Array(16).fill(255)]],
+    bad: ['00'.repeat(15), 'xy'.repeat(16), '0'.repeat(33)],
+    right: 'at least 16 bytes in hexadecimal digits',
+  },
+  {
+    name: 'nodeName',
+    good: [['n'.repeat(64), 'n'.repeat(64)]],
+    bad: ['a b', 'n'.repeat(65), 'näme', 'a/b'],
+    right: '1 to 64 letters, digits, dots, dashes or underscores',
+  },
+  duration('clickUrlTtlMs', '1s', 1_000, '365d', 365 * DAY, ['999ms', '366d']),
+  duration('dedupHorizonMs', '1s', 1_000, '1y', 365 * DAY, ['0s', '366d']),
+  duration('maxEventAgeMs', '1m', 60_000, '100y', 36_500 * DAY, ['59s', '101y']),
+  duration('maxFutureSkewMs', '0ms', 0, '1h', HOUR, ['61m', '-1s']),
+  duration('flushIntervalMs', '50ms', 50, '10m', 600_000, ['49ms', '11m']),
+  {
+    name: 'shards',
+    good: [
+      ['1', 1],
+      ['1024', 1_024],
+    ],
+    bad: ['0', '1025', 'many', '1.5'],
+    right: 'a whole number from 1 to 1024',
+  },
+  duration('streamMaxAgeMs', '1m', 60_000, '100y', 36_500 * DAY, ['59s', '101y']),
+  duration('publishTimeoutMs', '10ms', 10, '1m', 60_000, ['9ms', '61s']),
+  duration('httpTimeoutMs', '100ms', 100, '255s', 255_000, ['99ms', '256s']),
+  duration('heartbeatMs', '50ms', 50, '60s', 60_000, ['49ms', '61s']),
+  duration('leaseMs', '100ms', 100, '10m', 600_000, ['99ms', '601s']),
+  duration('liveTimeoutMs', '10ms', 10, '1m', 60_000, ['9ms', '61s']),
+  {
+    name: 'logLevel',
+    good: [
+      ['trace', 'trace'],
+      ['fatal', 'fatal'],
+    ],
+    bad: ['INFO', 'verbose', 'info '],
+    right: 'one of trace, debug, info, warn, error, fatal',
+  },
+];
+
+function duration(
+  name: SettingName,
+  least: string,
+  leastMs: number,
+  most: string,
+  mostMs: number,
+  outside: string[],
+) {
+  return {
+    name,
+    good: [
+      [least, leastMs],
+      [most, mostMs],
+    ] as const,
+    bad: [...outside, '10', '1.5s', '1 s', '1S', '1min', 's', '1h30m'],
+    right: 'a whole number with a unit',
+  };
+}
+
+function mistakes(environment: Record<string, string | undefined>, names: readonly SettingName[]): string[] {
+  try {
+    readSettings(environment, names);
+  } catch (error) {
+    expect(error).toBeInstanceOf(SettingsError);
+    return (error as SettingsError).message.split('\n');
+  }
+  return [];
+}
+
+test('the table of cases names every setting', () => {
+  expect(CASES.map(({ name }) => name).sort()).toEqual([...NAMES].sort());
+});
+
+test('every default is right, and all of them fit each other', () => {
+  const settings = readSettings(REQUIRED, NAMES);
+  expect(settings).toMatchObject({
+    dataDirectory: '.data',
+    host: '127.0.0.1',
+    httpPort: 8_080,
+    ingestPort: 50_051,
+    queryPort: 50_052,
+    clickUrlTtlMs: HOUR,
+    dedupHorizonMs: DAY,
+    maxEventAgeMs: 3_650 * DAY,
+    maxFutureSkewMs: 300_000,
+    flushIntervalMs: 10_000,
+    shards: 16,
+    streamMaxAgeMs: 400 * DAY,
+    publishTimeoutMs: 2_000,
+    httpTimeoutMs: 10_000,
+    heartbeatMs: 1_000,
+    leaseMs: 5_000,
+    liveTimeoutMs: 400,
+    logLevel: 'info',
+    nodeName: 'actors-1',
+  });
+  expect(settings.signingKeys.map(({ kid, secret }) => [kid, secret.length])).toEqual([
+    ['k1', 16],
+    ['k2', 32],
+  ]);
+});
+
+describe.each(CASES)('$name', ({ name, good, bad, right }) => {
+  const { variable, fallback } = SETTINGS[name];
+
+  test('is what its variable says, at both ends of what is allowed', () => {
+    for (const [text, value] of good) {
+      expect(readSettings({ [variable]: text }, [name])[name]).toEqual(value);
+    }
+  });
+
+  test('is refused with the name of the variable, the value and what would be right', () => {
+    for (const text of bad) {
+      const [line = '', ...more] = mistakes({ [variable]: text }, [name]);
+      expect(more).toEqual([]);
+      expect(line).toContain(`${variable}=${JSON.stringify(text)}`);
+      expect(line).toContain(right);
+    }
+  });
+
+  test('an empty or absent variable is one that is not set', () => {
+    for (const environment of [{}, { [variable]: undefined }, { [variable]: '' }]) {
+      if (fallback === undefined)
+        expect(mistakes(environment, [name])).toEqual([expect.stringContaining(`${variable} is not set`)]);
+      else expect(readSettings(environment, [name])).toEqual(readSettings({ [variable]: fallback }, [name]));
+    }
+  });
+});
+
+describe('relations', () => {
+  test.each([
+    ['DEDUP_HORIZON', '1h', { CLICK_URL_TTL: '1h', MAX_FUTURE_SKEW: '1ms' }],
+    ['STREAM_MAX_AGE', '47h', { DEDUP_HORIZON: '24h' }],
+    ['LEASE', '2s', { HEARTBEAT: '1s' }],
+    ['PUBLISH_TIMEOUT', '10s', { HTTP_TIMEOUT: '10s' }],
+  ])('%s=%s against %o is told with all values', (variable, value, others) => {
+    const environment = { ...REQUIRED, [variable]: value, ...others };
+    const [line = '', ...more] = mistakes(environment, NAMES);
+    expect(more).toEqual([]);
+    for (const [name, given] of Object.entries({ [variable]: value, ...others })) {
+      expect(line).toContain(`${name}=${given}`);
+    }
+  });
+
+  test.each([
+    ['DEDUP_HORIZON', '65m', { CLICK_URL_TTL: '1h', MAX_FUTURE_SKEW: '5m' }],
+    ['STREAM_MAX_AGE', '48h', { DEDUP_HORIZON: '24h' }],
+    ['LEASE', '2001ms', { HEARTBEAT: '1s' }],
+    ['PUBLISH_TIMEOUT', '9999ms', { HTTP_TIMEOUT: '10s' }],
+  ])('%s=%s against %o just holds', (variable, value, others) => {
+    expect(mistakes({ ...REQUIRED, [variable]: value, ...others }, NAMES)).toEqual([]);
+  });
+
+  test('name a value that nobody set as it is by default', () => {
+    expect(mistakes({ LEASE: '1500ms' }, ['leaseMs', 'heartbeatMs'])).toEqual([
+      expect.stringMatching(/LEASE=1500ms, HEARTBEAT=1s/),
+    ]);
+  });
+
+  test('are no matter of a process that uses only one side, or whose other side is wrong anyway', () => {
+    expect(mistakes({ LEASE: '100ms' }, ['leaseMs'])).toEqual([]);
+    expect(mistakes({ LEASE: '100ms', HEARTBEAT: 'often' }, ['leaseMs', 'heartbeatMs'])).toEqual([
+      expect.stringContaining('HEARTBEAT="often"'),
+    ]);
+  });
+});
+
+test('all mistakes are told at once: wrong, missing and contradictory values', () => {
+  const lines = mistakes({ SHARDS: 'many', LOG_LEVEL: 'loud', LEASE: '1s', HEARTBEAT: '1s', NATS_URL: '' }, [
+    'shards',
+    'logLevel',
+    'natsUrl',
+    'redisUrl',
+    'leaseMs',
+    'heartbeatMs',
+  ]);
+  expect(lines).toHaveLength(5);
+  for (const piece of ['SHARDS="many"', 'LOG_LEVEL="loud"', 'NATS_URL is', 'REDIS_URL is', 'LEASE=1s']) {
+    expect(lines.filter((line) => line.includes(piece))).toHaveLength(1);
+  }
+});
+
+test('only what a process names is read: wrong variables of others are not its mistake', () => {
+  expect(readSettings({ SHARDS: 'many', LOG_LEVEL: 'debug' }, ['logLevel'])).toEqual({ logLevel: 'debug' });
+});
+
+test('the result cannot be changed, and does not change with the environment', () => {
+  const environment: Record<string, string> = { SHARDS: '4' };
+  const settings = readSettings(environment, ['shards']);
+  environment['SHARDS'] = '5';
+  expect(settings.shards).toBe(4);
+  expect(Object.isFrozen(settings)).toBe(true);
+  expect(() => Object.assign(settings, { shards: 6 })).toThrow();
+});

@@ -1,0 +1,352 @@
+/**
+ * The hand-written codec held against the contract: what it writes, protobufjs reads from click.proto; what
+ * protobufjs writes, it reads. And no bytes whatever throw out of it.
+ */
+import { join, resolve } from 'node:path';
+import fc from 'fast-check';
+import protobuf from 'protobufjs';
+import { describe, expect, test } from 'vitest';
+import {
+  decodeClickBatch,
+  encodeClickBatch,
+  encodeClickRecord,
+} from '../../../src/adapters/nats/clickBatchCodec.ts';
+import type { ClickFacts, ClickRecord } from '../../../src/domain/clickRecord.ts';
+
+const PROTO = resolve(import.meta.dirname, '../../../proto');
+const root = new protobuf.Root();
+root.resolvePath = (_origin, target) => join(PROTO, target);
+root.loadSync('clickledger/v1/click.proto', { keepCase: true });
+const Batch = root.lookupType('clickledger.v1.ClickBatch');
+const Record_ = root.lookupType('clickledger.v1.ClickRecord');
+
+const CHANNELS = ['HTTP', 'GRPC'] as const;
+const SIGNATURES = ['NOT_CHECKED', 'VALID', 'INVALID', 'EXPIRED'] as const;
+
+const uuid7 = fc.uint8Array({ minLength: 16, maxLength: 16 }).map((bytes) => {
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x70;
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+  return bytes;
+});
+const text = fc.oneof(fc.string({ maxLength: 20 }), fc.string({ unit: 'binary', maxLength: 20 }));
+const timeMs = fc.oneof(fc.maxSafeInteger(), fc.integer({ min: 1_700_000_000_000, max: 1_800_000_000_000 }));
+
+const clickRecord: fc.Arbitrary<ClickRecord> = fc.record({
+  clickId: uuid7,
+  impressionId: fc.option(uuid7, { nil: undefined }),
+  adId: fc
+    .oneof(fc.string({ minLength: 1, maxLength: 128 }), fc.string({ unit: 'binary', minLength: 1 }))
+    .filter((adId) => !adId.includes('\0')),
+  eventTimeMs: timeMs,
+  receivedMs: fc.integer({ min: 1, max: Date.UTC(10_000, 0) - 1 }),
+  channel: fc.constantFrom(...CHANNELS),
+  signature: fc.constantFrom(...SIGNATURES),
+  head: fc.boolean(),
+  prefetch: fc.boolean(),
+  test: fc.boolean(),
+  userAgent: fc.option(text, { nil: undefined }),
+  userKey: fc.oneof(fc.constant(new Uint8Array(0)), fc.uint8Array({ minLength: 16, maxLength: 16 })),
+  referrer: text,
+  country: text,
+  region: text,
+  deviceType: text,
+  os: text,
+  browser: text,
+  publisherId: text,
+  placementId: text,
+  creativeId: text,
+  source: text,
+  attributes: fc.dictionary(text, text, { maxKeys: 4, noNullPrototype: true }),
+});
+
+const records = fc.array(clickRecord, { maxLength: 5 });
+const routingSequence = fc.oneof(fc.nat(100), fc.maxSafeNat());
+
+function factsOf(record: ClickRecord): ClickFacts {
+  const { clickId, impressionId, adId, eventTimeMs, receivedMs, channel, signature } = record;
+  const { head, prefetch, test: isTest, userAgent } = record;
+  return {
+    clickId,
+    impressionId,
+    adId,
+    eventTimeMs,
+    receivedMs,
+    channel,
+    signature,
+    head,
+    prefetch,
+    test: isTest,
+    userAgent,
+  };
+}
+
+/** The record as the contract's own library writes it down. */
+function messageOf(record: ClickRecord): Record<string, unknown> {
+  return {
+    click_id: record.clickId,
+    ...(record.impressionId === undefined ? {} : { impression_id: record.impressionId }),
+    ad_id: record.adId,
+    event_time_ms: record.eventTimeMs,
+    received_ms: record.receivedMs,
+    channel: CHANNELS.indexOf(record.channel) + 1,
+    signature: SIGNATURES.indexOf(record.signature),
+    head: record.head,
+    prefetch: record.prefetch,
+    test: record.test,
+    ...(record.userAgent === undefined ? {} : { user_agent: record.userAgent }),
+    user_key: record.userKey,
+    referrer: record.referrer,
+    country: record.country,
+    region: record.region,
+    device_type: record.deviceType,
+    os: record.os,
+    browser: record.browser,
+    publisher_id: record.publisherId,
+    placement_id: record.placementId,
+    creative_id: record.creativeId,
+    source: record.source,
+    attributes: record.attributes,
+  };
+}
+
+const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
+
+/** Bytes as text, so that a Buffer and a Uint8Array of the same bytes are equal. */
+function comparable(value: unknown): unknown {
+  if (value instanceof Uint8Array) return hex(value);
+  if (Array.isArray(value)) return value.map(comparable);
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, comparable(part)]));
+}
+
+function readByContract(bytes: Uint8Array): unknown {
+  const message = Batch.toObject(Batch.decode(bytes), { longs: Number, defaults: true, arrays: true });
+  return comparable(message);
+}
+
+const sound: ClickRecord = {
+  clickId: Uint8Array.fromHex('0199c6d2a0007abc8def0123456789ab'),
+  impressionId: Uint8Array.fromHex('0199c6d2a0007abc8def0123456789ac'),
+  adId: 'ad',
+  eventTimeMs: 1_760_000_000_000,
+  receivedMs: 1_760_000_000_001,
+  channel: 'HTTP',
+  signature: 'VALID',
+  head: false,
+  prefetch: false,
+  test: false,
+  userAgent: 'Mozilla/5.0',
+  userKey: new Uint8Array(16),
+  referrer: '',
+  country: '',
+  region: '',
+  deviceType: '',
+  os: '',
+  browser: '',
+  publisherId: '',
+  placementId: '',
+  creativeId: '',
+  source: '',
+  attributes: {},
+};
+
+function decodeOne(bytes: Uint8Array): ClickFacts | undefined {
+  const batch = decodeClickBatch(encodeClickBatch(1, [bytes]));
+  expect(batch?.records).toHaveLength(1);
+  return batch?.records[0]?.facts;
+}
+
+describe('against the contract', () => {
+  test('what is encoded here, protobufjs decodes to the same, field by field', () => {
+    fc.assert(
+      fc.property(routingSequence, records, (sequence, clicks) => {
+        const bytes = encodeClickBatch(sequence, clicks.map(encodeClickRecord));
+        expect(Batch.verify(Batch.toObject(Batch.decode(bytes)))).toBe(null);
+        expect(readByContract(bytes)).toEqual(
+          comparable({
+            routing_sequence: sequence,
+            records: clicks.map((click) => ({ impression_id: '', ...messageOf(click) })),
+          }),
+        );
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('what protobufjs encodes is decoded to the same facts here', () => {
+    fc.assert(
+      fc.property(routingSequence, records, (sequence, clicks) => {
+        const message = { routing_sequence: sequence, records: clicks.map(messageOf) };
+        const batch = decodeClickBatch(Batch.encode(Batch.fromObject(message)).finish());
+        expect(batch?.routingSequence).toBe(sequence);
+        expect(comparable(batch?.records.map(({ facts }) => facts))).toEqual(comparable(clicks.map(factsOf)));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('a round trip keeps the facts and the bytes of each record, out of any kind of buffer', () => {
+    fc.assert(
+      fc.property(routingSequence, records, fc.nat(9), (sequence, clicks, before) => {
+        const encoded = clicks.map(encodeClickRecord);
+        const bytes = encodeClickBatch(sequence, encoded);
+        // A view in the middle of other bytes, as a network client hands it out.
+        const around = new Uint8Array(bytes.length + before + 7).fill(0xff);
+        around.set(bytes, before);
+        const view = around.subarray(before, before + bytes.length);
+        for (const given of [bytes, Buffer.from(bytes), view]) {
+          const batch = decodeClickBatch(given);
+          expect(batch?.routingSequence).toBe(sequence);
+          expect(batch?.records.map((record) => hex(record.bytes))).toEqual(encoded.map(hex));
+          expect(comparable(batch?.records.map(({ facts }) => facts))).toEqual(
+            comparable(clicks.map(factsOf)),
+          );
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test('unknown fields, as a later release may write them, are skipped', () => {
+    const later = protobuf.Root.fromJSON({
+      nested: {
+        Later: {
+          fields: {
+            number: { type: 'uint64', id: 100 },
+            bytes: { type: 'bytes', id: 101 },
+            fixed32: { type: 'fixed32', id: 102 },
+            fixed64: { type: 'fixed64', id: 5_000 },
+            own: { type: 'Later', id: 103 },
+          },
+        },
+      },
+    }).lookupType('Later');
+    const own = { number: 5, bytes: Buffer.from('own') };
+    const extra = later
+      .encode({ number: 2 ** 40, bytes: Buffer.from('x'), fixed32: 7, fixed64: 9, own })
+      .finish();
+    const record = encodeClickRecord(sound);
+    expect(comparable(decodeOne(Buffer.concat([extra, record, extra])))).toEqual(comparable(factsOf(sound)));
+    const batch = decodeClickBatch(Buffer.concat([extra, encodeClickBatch(3, [record]), extra]));
+    expect(batch?.routingSequence).toBe(3);
+    expect(comparable(batch?.records[0]?.facts)).toEqual(comparable(factsOf(sound)));
+  });
+
+  test('of a field that stands there twice the last one counts, as in every protobuf reader', () => {
+    const twice = Buffer.concat([
+      encodeClickRecord({ ...sound, adId: 'first', head: true }),
+      encodeClickRecord({ ...sound, adId: 'second' }),
+    ]);
+    const decoded = Record_.toObject(Record_.decode(twice), { defaults: true }) as {
+      ad_id: string;
+      head: boolean;
+    };
+    expect(decodeOne(twice)).toMatchObject({ adId: decoded.ad_id, head: decoded.head });
+    expect(decoded.ad_id).toBe('second');
+  });
+});
+
+describe('whatever the bytes', () => {
+  test('decoding never throws, and gives no batch or one with as many records as it says', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+        const batch = decodeClickBatch(bytes);
+        if (batch !== undefined)
+          expect(batch.records.every((record) => record.bytes.length < 200)).toBe(true);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  test('a batch with some bytes changed never throws either', () => {
+    const bytes = encodeClickBatch(7, [encodeClickRecord(sound), encodeClickRecord(sound)]);
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.nat(bytes.length - 1), fc.nat(255)), { maxLength: 4 }), (changes) => {
+        const changed = Uint8Array.from(bytes);
+        for (const [at, value] of changes) changed[at] = value;
+        const facts = decodeClickBatch(changed)?.records.map((record) => record.facts) ?? [];
+        for (const one of facts) {
+          if (one === undefined) continue;
+          expect(one.clickId).toHaveLength(16);
+          expect(one.adId).not.toBe('');
+          expect(CHANNELS).toContain(one.channel);
+          expect(SIGNATURES).toContain(one.signature);
+        }
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  test('a batch that is cut off anywhere but between records is no batch', () => {
+    const record = encodeClickRecord(sound);
+    const bytes = encodeClickBatch(300, [record, record, record]);
+    const whole = new Set([
+      0,
+      3,
+      ...[1, 2, 3].map((count) => encodeClickBatch(300, Array(count).fill(record)).length),
+    ]);
+    for (let length = 0; length <= bytes.length; length++) {
+      const batch = decodeClickBatch(bytes.subarray(0, length));
+      expect(batch === undefined, `cut after ${length} bytes`).toBe(!whole.has(length));
+    }
+  });
+
+  test('an empty message is a batch without records', () => {
+    expect(decodeClickBatch(new Uint8Array(0))).toEqual({ routingSequence: 0, records: [] });
+  });
+});
+
+describe('a record that cannot be judged has no facts, but keeps its bytes and its place', () => {
+  const version4 = Uint8Array.from(sound.clickId);
+  version4[6] = 0x40;
+  const variant0 = Uint8Array.from(sound.clickId);
+  variant0[8] = 0x10;
+
+  test.each([
+    ['a click_id of version 4', { clickId: version4 }],
+    ['a click_id of another variant', { clickId: variant0 }],
+    ['a click_id of 15 bytes', { clickId: sound.clickId.subarray(1) }],
+    ['a click_id of 17 bytes', { clickId: Uint8Array.from([...sound.clickId, 1]) }],
+    ['no click_id', { clickId: new Uint8Array(0) }],
+    ['an impression_id of version 4', { impressionId: version4 }],
+    ['an empty impression_id that is there', { impressionId: new Uint8Array(0) }],
+    ['no ad_id', { adId: '' }],
+    ['an ad_id with a NUL', { adId: 'a\0b' }],
+    ['no time of receipt', { receivedMs: 0 }],
+    ['a receipt before 1970', { receivedMs: -1 }],
+    ['a receipt after the year 9999', { receivedMs: Date.UTC(10_000, 0) }],
+    ['an ad_id of 1,025 bytes', { adId: 'a'.repeat(1_025) }],
+    ['an ad_id of 1,026 bytes in 513 characters', { adId: 'é'.repeat(513) }],
+  ] satisfies [string, Partial<ClickRecord>][])('%s', (_what, wrong) => {
+    const good = encodeClickRecord(sound);
+    const bad = encodeClickRecord({ ...sound, ...wrong });
+    const batch = decodeClickBatch(encodeClickBatch(1, [good, bad, good]));
+    expect(batch?.records.map(({ facts }) => facts !== undefined)).toEqual([true, false, true]);
+    expect(hex(batch?.records[1]?.bytes ?? new Uint8Array(0))).toBe(hex(bad));
+  });
+
+  test.each([
+    ['no channel', { channel: 0 }],
+    ['an unknown channel', { channel: 3 }],
+    ['an unknown signature', { signature: 4 }],
+  ])('%s', (_what, wrong) => {
+    const bytes = Record_.encode(Record_.fromObject(messageOf(sound))).finish();
+    expect(decodeOne(bytes)).toBeDefined();
+    const broken = Record_.encode({ ...messageOf(sound), ...wrong }).finish();
+    expect(decodeOne(broken)).toBeUndefined();
+  });
+
+  test('bytes that are no record, and a record that is cut off', () => {
+    expect(decodeOne(new Uint8Array(0))).toBeUndefined();
+    expect(decodeOne(Buffer.from([0xff, 0xff, 0xff]))).toBeUndefined();
+    const bytes = encodeClickRecord({ ...sound, referrer: 'a referrer at the end' });
+    expect(decodeOne(bytes.subarray(0, bytes.length - 1))).toBeUndefined();
+  });
+
+  test.each(['a', 'a'.repeat(1_024), 'é'.repeat(512), '\u007f\n'])(
+    'but an ad_id that is just right is',
+    (adId) => {
+      expect(decodeOne(encodeClickRecord({ ...sound, adId }))?.adId).toBe(adId);
+    },
+  );
+});

@@ -1,0 +1,405 @@
+/** Reading a shard's stream: every message once and in order, whatever the broker does, and never a gap in silence (I2). */
+import { RetentionPolicy, StorageType } from 'nats';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { ClickReader } from '../../../src/adapters/nats/clickReader.ts';
+import { clickStream, clickSubject, readStreamState } from '../../../src/adapters/nats/clickStreams.ts';
+import { StreamGapError, type StreamMessage } from '../../../src/domain/streamMessage.ts';
+import { startNats } from '../../support/nats.ts';
+import type { OwnServer } from '../../support/ownServer.ts';
+import { type Broker, brokerForTest, newShard, openBroker, publishAll } from './clicks.ts';
+
+let server: OwnServer;
+let broker: Broker;
+
+beforeAll(async () => {
+  server = await startNats();
+  broker = await openBroker(server.url);
+});
+afterAll(async () => {
+  await broker.connection.close();
+  await server.stop();
+});
+
+const text = ({ bytes }: StreamMessage) => Buffer.from(bytes).toString();
+const numbered = (from: number, through: number) =>
+  Array.from({ length: through - from + 1 }, (_, index) => `message ${from + index}`);
+/** Longer than any wait for a new fetch would be; a test that needs it has failed. */
+const NOT_STOPPED = new AbortController().signal;
+
+function readerOf({ client, manager }: Broker) {
+  const troubles: unknown[] = [];
+  const reader = new ClickReader(client, manager, (_shard, error) => troubles.push(error));
+  return { reader, troubles };
+}
+
+async function take(messages: AsyncGenerator<StreamMessage>, count: number): Promise<StreamMessage[]> {
+  const taken: StreamMessage[] = [];
+  while (taken.length < count) {
+    const { value, done } = await messages.next();
+    if (done) break;
+    taken.push(value);
+  }
+  return taken;
+}
+
+async function readAll(messages: AsyncGenerator<StreamMessage>): Promise<StreamMessage[]> {
+  const all: StreamMessage[] = [];
+  for await (const message of messages) all.push(message);
+  return all;
+}
+
+/** A stream that lets itself be emptied, as an operator or a full disk might have left it. */
+async function brittleShard({ manager }: Broker, shard: number, changes: object = {}): Promise<number> {
+  await manager.streams.add({
+    name: clickStream(shard),
+    subjects: [clickSubject(shard)],
+    storage: StorageType.File,
+    retention: RetentionPolicy.Limits,
+    ...changes,
+  });
+  return shard;
+}
+
+describe('reading', () => {
+  test('gives every message in order, from the sequence that is asked for', async () => {
+    const shard = await newShard(broker);
+    await publishAll(broker, shard, numbered(1, 450));
+    const { reader, troubles } = readerOf(broker);
+    const all = await readAll(reader.read(shard, 1, NOT_STOPPED, 450));
+    expect(all.map(text)).toEqual(numbered(1, 450));
+    expect(all.map(({ sequence }) => sequence)).toEqual(Array.from({ length: 450 }, (_, index) => index + 1));
+    const late = await readAll(reader.read(shard, 437, NOT_STOPPED, 450));
+    expect(late.map(text)).toEqual(numbered(437, 450));
+    expect(troubles).toEqual([]);
+  });
+
+  test('ends at the last one that is asked for, and gives nothing where that is behind the first', async () => {
+    const shard = await newShard(broker);
+    await publishAll(broker, shard, numbered(1, 300));
+    const { reader } = readerOf(broker);
+    expect((await readAll(reader.read(shard, 95, NOT_STOPPED, 105))).map(text)).toEqual(numbered(95, 105));
+    expect(await readAll(reader.read(shard, 7, NOT_STOPPED, 7))).toHaveLength(1);
+    expect(await readAll(reader.read(shard, 7, NOT_STOPPED, 6))).toEqual([]);
+  });
+
+  test('keeps bytes and the time at which the broker took the message', async () => {
+    const shard = await newShard(broker);
+    const bytes = Uint8Array.from({ length: 256 }, (_, byte) => byte);
+    await publishAll(broker, shard, [bytes, new Uint8Array(0)]);
+    const { reader } = readerOf(broker);
+    const [first, second] = await readAll(reader.read(shard, 1, NOT_STOPPED, 2));
+    expect(Buffer.from(first?.bytes ?? []).equals(bytes)).toBe(true);
+    expect(second?.bytes).toHaveLength(0);
+    const stored = await broker.manager.streams.getMessage(clickStream(shard), { seq: 1 });
+    expect(Math.floor(first?.timestampMs ?? 0)).toBe(stored.time.getTime());
+  });
+
+  test('a message that is published while the reader waits comes without waiting for anything else', async () => {
+    const shard = await newShard(broker);
+    const { reader } = readerOf(broker);
+    const stop = new AbortController();
+    const messages = reader.read(shard, 1, stop.signal);
+    const delays: number[] = [];
+    let next = messages.next();
+    await Bun.sleep(300);
+    for (let turn = 0; turn < 5; turn++) {
+      const startedAt = performance.now();
+      await publishAll(broker, shard, ['x']);
+      await next;
+      delays.push(performance.now() - startedAt);
+      next = messages.next();
+      await Bun.sleep(20);
+    }
+    // A fetch that had to run out first would take its 5 s.
+    expect(Math.max(...delays)).toBeLessThan(2_500);
+    stop.abort();
+    await next.catch(() => undefined);
+  });
+
+  test('an idle stream is read on after a fetch has run out', async () => {
+    const shard = await newShard(broker);
+    const { reader, troubles } = readerOf(broker);
+    const stop = new AbortController();
+    const messages = reader.read(shard, 1, stop.signal);
+    const first = messages.next();
+    await Bun.sleep(6_000);
+    await publishAll(broker, shard, ['late']);
+    expect(text((await first).value)).toBe('late');
+    expect(troubles).toEqual([]);
+    stop.abort();
+    await messages.return(undefined);
+  });
+
+  test('a slow reader of a long backlog has only a few portions in memory', async () => {
+    const publisher = await brokerForTest(server.url);
+    const shard = await newShard(publisher);
+    const size = 3_000;
+    const message = new Uint8Array(size);
+    const count = 20_000;
+    await publishAll(publisher, shard, Array<Uint8Array>(count).fill(message));
+    const own = await brokerForTest(server.url);
+    const { reader } = readerOf(own);
+    const before = own.connection.stats().inBytes;
+    let taken = 0;
+    let ahead = 0;
+    for await (const { sequence } of reader.read(shard, 1, NOT_STOPPED, count)) {
+      taken = sequence;
+      // Not at the border of a portion, whatever its size: 487 is a prime.
+      if (sequence % 487 !== 1) continue;
+      // As slow as a flush that waits for PostgreSQL; what the broker wants to send has arrived by then.
+      await Bun.sleep(sequence <= 5_000 ? 50 : 0);
+      ahead = Math.max(ahead, own.connection.stats().inBytes - before - sequence * size);
+    }
+    expect(taken).toBe(count);
+    expect(ahead).toBeLessThan(3 * 2 * 1024 * 1024);
+    process.stdout.write(`reader: at most ${Math.ceil(ahead / 1024)} KiB ahead of a slow reader\n`);
+  }, 60_000);
+
+  test('messages near the limit of their size come through', async () => {
+    const shard = await newShard(broker);
+    const big = new Uint8Array(1_000_000);
+    await publishAll(broker, shard, Array<Uint8Array>(12).fill(big));
+    const { reader, troubles } = readerOf(broker);
+    const all = await readAll(reader.read(shard, 1, NOT_STOPPED, 12));
+    expect(all.map(({ bytes }) => bytes.length)).toEqual(Array(12).fill(big.length));
+    expect(troubles).toEqual([]);
+  });
+});
+
+describe('trouble', () => {
+  test('a broker that is killed and comes back is read on, nothing twice and nothing missing', async () => {
+    const own = await startNats();
+    onTestFinished(() => own.stop());
+    const first = await brokerForTest(own.url);
+    const shard = await newShard(first);
+    await publishAll(first, shard, numbered(1, 1_000));
+    const { reader } = readerOf(first);
+    const stop = new AbortController();
+    const messages = reader.read(shard, 1, stop.signal);
+    const read = (await take(messages, 150)).map(text);
+    await own.kill();
+    const rest = take(messages, 1_050);
+    await own.restart();
+    const second = await brokerForTest(own.url);
+    await publishAll(second, shard, numbered(1_001, 1_200));
+    read.push(...(await rest).map(text));
+    expect(read).toEqual(numbered(1, 1_200));
+    stop.abort();
+    await messages.return(undefined);
+  }, 60_000);
+
+  test('a broker that is killed while the reader waits for the next click is read on', async () => {
+    const own = await startNats();
+    onTestFinished(() => own.stop());
+    const first = await brokerForTest(own.url);
+    const shard = await newShard(first);
+    await publishAll(first, shard, ['one']);
+    const stop = new AbortController();
+    const messages = readerOf(first).reader.read(shard, 1, stop.signal);
+    expect(text((await messages.next()).value)).toBe('one');
+    const next = messages.next();
+    await Bun.sleep(200);
+    await own.kill();
+    await own.restart();
+    const second = await brokerForTest(own.url);
+    await publishAll(second, shard, ['two']);
+    expect(text((await next).value)).toBe('two');
+    stop.abort();
+    await messages.return(undefined);
+  }, 60_000);
+
+  test('a consumer that is deleted under the reader is replaced', async () => {
+    const shard = await newShard(broker);
+    await publishAll(broker, shard, numbered(1, 250));
+    const { reader, troubles } = readerOf(broker);
+    const stop = new AbortController();
+    const messages = reader.read(shard, 1, stop.signal);
+    const read = (await take(messages, 30)).map(text);
+    const deleteAll = async () => {
+      for await (const { name } of broker.manager.consumers.list(clickStream(shard))) {
+        await broker.manager.consumers.delete(clickStream(shard), name);
+      }
+    };
+    await deleteAll();
+    read.push(...(await take(messages, 220)).map(text));
+    expect(read).toEqual(numbered(1, 250));
+    // And once more while it only waits.
+    const next = messages.next();
+    await Bun.sleep(300);
+    await deleteAll();
+    await publishAll(broker, shard, ['message 251']);
+    expect(text((await next).value)).toBe('message 251');
+    expect(troubles.length).toBeGreaterThan(0);
+    stop.abort();
+    await messages.return(undefined);
+  }, 60_000);
+
+  test('a stream that starts after the sequence that comes next is an error that names both', async () => {
+    const own = await startNats();
+    onTestFinished(() => own.stop());
+    const other = await brokerForTest(own.url);
+    const shard = await brittleShard(other, 900, { max_msgs: 5 });
+    await publishAll(other, shard, numbered(1, 12));
+    const { reader } = readerOf(other);
+    const reading = readAll(reader.read(shard, 7, NOT_STOPPED, 12));
+    await expect(reading).rejects.toThrow(StreamGapError);
+    await expect(readAll(reader.read(shard, 7, NOT_STOPPED, 12))).rejects.toThrow(
+      /starts at sequence 8, but 7/,
+    );
+    expect((await readAll(reader.read(shard, 8, NOT_STOPPED, 12))).map(text)).toEqual(numbered(8, 12));
+  });
+
+  test('messages that vanish while the reader waits for them are an error, not a jump', async () => {
+    const own = await startNats();
+    onTestFinished(() => own.stop());
+    const other = await brokerForTest(own.url);
+    const shard = await brittleShard(other, 901);
+    await publishAll(other, shard, numbered(1, 400));
+    const { reader } = readerOf(other);
+    const messages = reader.read(shard, 1, NOT_STOPPED);
+    const read = await take(messages, 10);
+    expect(read.map(text)).toEqual(numbered(1, 10));
+    await other.manager.streams.purge(clickStream(shard), { seq: 380 });
+    await expect(readAll(messages)).rejects.toThrow(StreamGapError);
+  });
+
+  test('a single message deleted from the middle is never jumped over', async () => {
+    const own = await startNats();
+    onTestFinished(() => own.stop());
+    const other = await brokerForTest(own.url);
+    const shard = await brittleShard(other, 902);
+    await publishAll(other, shard, numbered(1, 6));
+    await other.manager.streams.deleteMessage(clickStream(shard), 4, false);
+    const { reader, troubles } = readerOf(other);
+    const stop = new AbortController();
+    const read: string[] = [];
+    const reading = (async () => {
+      for await (const message of reader.read(shard, 1, stop.signal)) read.push(text(message));
+    })().catch((error: unknown) => error);
+    await expect.poll(() => troubles.length, { timeout: 10_000 }).toBeGreaterThan(1);
+    stop.abort();
+    await reading;
+    expect(read).toEqual(numbered(1, 3));
+    expect(String(troubles[0])).toContain('expected sequence 4, got 5');
+  });
+
+  test('a stream that is not there yet is waited for', async () => {
+    const own = await startNats();
+    onTestFinished(() => own.stop());
+    const other = await brokerForTest(own.url);
+    const { reader, troubles } = readerOf(other);
+    const messages = reader.read(903, 1, NOT_STOPPED, 1);
+    const first = messages.next();
+    await expect.poll(() => troubles.length, { timeout: 10_000 }).toBeGreaterThan(0);
+    await brittleShard(other, 903);
+    await publishAll(other, 903, ['one']);
+    expect(text((await first).value)).toBe('one');
+    await messages.return(undefined);
+  });
+});
+
+describe('stopping', () => {
+  /** How long the reader takes to end, whether it ends by an error or not. */
+  async function msToEnd(stop: AbortController, ended: Promise<unknown>): Promise<number> {
+    const startedAt = performance.now();
+    stop.abort(new Error('stopped'));
+    await ended.catch(() => undefined);
+    return performance.now() - startedAt;
+  }
+
+  test('ends a reader that waits for the next message at once', async () => {
+    const shard = await newShard(broker);
+    const stop = new AbortController();
+    const { reader, troubles } = readerOf(broker);
+    const waiting = readAll(reader.read(shard, 1, stop.signal));
+    await Bun.sleep(300);
+    expect(await msToEnd(stop, waiting)).toBeLessThan(2_000);
+    expect(troubles).toEqual([]);
+  });
+
+  test('ends a reader in the middle of a backlog after the message in hand', async () => {
+    const shard = await newShard(broker);
+    await publishAll(broker, shard, numbered(1, 500));
+    const stop = new AbortController();
+    const read: number[] = [];
+    const reading = (async () => {
+      for await (const { sequence } of readerOf(broker).reader.read(shard, 1, stop.signal)) {
+        read.push(sequence);
+        if (sequence === 42) stop.abort();
+      }
+    })();
+    await reading.catch(() => undefined);
+    expect(read.at(-1)).toBe(42);
+  });
+
+  test('before it began gives nothing', async () => {
+    const shard = await newShard(broker);
+    await publishAll(broker, shard, ['one']);
+    expect(await readAll(readerOf(broker).reader.read(shard, 1, AbortSignal.abort()))).toEqual([]);
+  });
+
+  test('leaves no consumer behind', async () => {
+    const shard = await newShard(broker);
+    await publishAll(broker, shard, numbered(1, 10));
+    const { reader } = readerOf(broker);
+    for (let turn = 0; turn < 3; turn++) await readAll(reader.read(shard, 1, NOT_STOPPED, 10));
+    const stop = new AbortController();
+    const waiting = readAll(reader.read(shard, 11, stop.signal));
+    await Bun.sleep(200);
+    stop.abort();
+    await waiting.catch(() => undefined);
+    await reader.firstSequenceAt(shard, 0);
+    await expect
+      .poll(async () => (await broker.manager.streams.info(clickStream(shard))).state.consumer_count, {
+        timeout: 10_000,
+      })
+      .toBe(0);
+  });
+});
+
+describe('the first message at a time', () => {
+  test('is the first with that timestamp or a later one, by the timestamps that reading gives, or up to 1 ms before', async () => {
+    const shard = await newShard(broker);
+    for (const message of numbered(1, 5)) {
+      await publishAll(broker, shard, [message]);
+      await Bun.sleep(15);
+    }
+    const { reader } = readerOf(broker);
+    const all = await readAll(reader.read(shard, 1, NOT_STOPPED, 5));
+    expect(await reader.firstSequenceAt(shard, 0)).toBe(1);
+    for (const { sequence, timestampMs } of all) {
+      const ms = Math.floor(timestampMs);
+      expect(await reader.firstSequenceAt(shard, ms)).toBe(sequence);
+      // Reading may round a timestamp up: asked for the next millisecond, this message must not be left out.
+      expect(await reader.firstSequenceAt(shard, ms + 1)).toBe(sequence);
+      expect(await reader.firstSequenceAt(shard, ms + 2)).toBe(sequence + 1);
+    }
+  });
+
+  test('is the one that comes next where nothing is there, or nothing so late', async () => {
+    const shard = await newShard(broker);
+    const { reader } = readerOf(broker);
+    expect(await reader.firstSequenceAt(shard, 0)).toBe(1);
+    await publishAll(broker, shard, numbered(1, 3));
+    const { brokerTimeMs } = await readStreamState(broker.manager, shard);
+    expect(await reader.firstSequenceAt(shard, brokerTimeMs + 3_600_000)).toBe(4);
+  });
+
+  test('in a stream whose beginning has expired is its first one', async () => {
+    const own = await startNats();
+    onTestFinished(() => own.stop());
+    const other = await brokerForTest(own.url);
+    const shard = await brittleShard(other, 904, { max_msgs: 3 });
+    await publishAll(other, shard, numbered(1, 10));
+    const { reader } = readerOf(other);
+    expect(await reader.firstSequenceAt(shard, 0)).toBe(8);
+    await other.manager.streams.purge(clickStream(shard));
+    expect(await reader.firstSequenceAt(shard, 0)).toBe(11);
+  });
+
+  test('of a stream that is not there is an error', async () => {
+    await expect(readerOf(broker).reader.firstSequenceAt(999, 0)).rejects.toThrow(
+      'CLICKS_999 does not exist',
+    );
+  });
+});

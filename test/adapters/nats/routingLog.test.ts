@@ -1,0 +1,185 @@
+/** The routing table's stream: one order of entries for everybody, whoever writes at the same moment (I3). */
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { ensureRoutingStream, RoutingLog } from '../../../src/adapters/nats/routingLog.ts';
+import type { RoutingEntry } from '../../../src/domain/routingTable.ts';
+import { startNats } from '../../support/nats.ts';
+import type { OwnServer } from '../../support/ownServer.ts';
+import { type Broker, openBroker } from './clicks.ts';
+
+const CREATED: RoutingEntry = {
+  kind: 'created',
+  shards: 4,
+  rules: { version: 1, maxFutureSkewMs: 1_000, maxEventAgeMs: 2_000, dedupHorizonMs: 3_000 },
+};
+const closedUntil = (untilMs: number): RoutingEntry => ({ kind: 'closed_until', untilMs });
+const shards = (count: number, fromMs: number): RoutingEntry => ({ kind: 'shards', shards: count, fromMs });
+
+let server: OwnServer;
+let broker: Broker;
+
+beforeEach(async () => {
+  server = await startNats();
+  broker = await openBroker(server.url);
+  await ensureRoutingStream(broker.manager);
+});
+afterEach(async () => {
+  await broker.connection.close();
+  await server.stop();
+});
+
+async function openLog({ client, manager }: Broker = broker): Promise<RoutingLog> {
+  const log = new RoutingLog(client, manager);
+  await log.read();
+  return log;
+}
+
+const messages = async () => (await broker.manager.streams.info('ROUTING')).state.messages;
+
+test('an empty table is not created, and says so to whoever asks for it', async () => {
+  const log = await openLog();
+  expect(log.isCreated).toBe(false);
+  expect(() => log.table).toThrow('clickledger migrate');
+});
+
+test('an entry that one appends is in the table of the other after it reads', async () => {
+  const [one, two] = [await openLog(), await openLog()];
+  expect(await one.append(CREATED)).toBe(true);
+  expect(one.table.newestShards).toBe(4);
+  await two.read();
+  expect(two.table.rules).toEqual((CREATED as { rules: unknown }).rules);
+  expect(await two.append(closedUntil(5_000))).toBe(true);
+  expect(await two.append(shards(8, 5_000))).toBe(true);
+  expect(await two.append({ kind: 'fan_out', adId: 'hot "ad"', fanOut: 2, fromMs: 6_000 })).toBe(true);
+  await one.read();
+  expect([one.table.sequence, one.table.newestShards, one.table.closedUntilMs]).toEqual([4, 8, 5_000]);
+});
+
+test('of two that create the table at once one wins, and the other has the winner’s table', async () => {
+  for (let round = 0; round < 3; round++) {
+    const logs = await Promise.all([1, 2, 3, 4].map(() => openLog()));
+    if (round > 0) break;
+    const won = await Promise.all(logs.map((log) => log.append(CREATED)));
+    expect(won.filter(Boolean)).toHaveLength(1);
+    expect(logs.map((log) => log.table.sequence)).toEqual([1, 1, 1, 1]);
+  }
+  expect(await messages()).toBe(1);
+});
+
+test('an entry decided on an older table is refused, and can be decided again on the newer one', async () => {
+  const [one, two] = [await openLog(), await openLog()];
+  await one.append(CREATED);
+  await two.read();
+  expect(await one.append(closedUntil(10_000))).toBe(true);
+  // Two has not read that clicks up to 10 s may be published: from 5 s on would change the route of some.
+  expect(await two.append(shards(8, 5_000))).toBe(false);
+  expect([two.table.closedUntilMs, two.table.newestShards]).toEqual([10_000, 4]);
+  expect(await two.append(shards(8, two.table.closedUntilMs))).toBe(true);
+  await one.read();
+  expect(one.table.newestShards).toBe(8);
+});
+
+test('many writers at once lose nothing: each entry that was accepted is there, in one order for all', async () => {
+  const logs = await Promise.all(Array.from({ length: 5 }, () => openLog()));
+  await logs[0]?.append(CREATED);
+  await Promise.all(logs.map((log) => log.read()));
+  await Promise.all(
+    logs.map(async (log, writer) => {
+      for (let entry = 0; entry < 6; entry++) {
+        const adId = `ad ${writer} ${entry}`;
+        while (!(await log.append({ kind: 'fan_out', adId, fanOut: 2, fromMs: 0 }))) {
+          // Somebody else was first: again on the newer table.
+        }
+      }
+    }),
+  );
+  await Promise.all(logs.map((log) => log.read()));
+  expect(new Set(logs.map((log) => log.table.sequence))).toEqual(new Set([31]));
+  expect(await messages()).toBe(31);
+});
+
+test('of closed_until only the newest message is kept; every other entry is kept for ever', async () => {
+  const log = await openLog();
+  await log.append(CREATED);
+  for (let until = 1; until <= 20; until++) {
+    await log.append(closedUntil(until * 1_000));
+    if (until % 5 === 0) await log.append(shards(4 + until, until * 1_000));
+  }
+  expect(await messages()).toBe(1 + 4 + 1);
+  const fresh = await openLog();
+  expect([fresh.table.sequence, fresh.table.closedUntilMs, fresh.table.newestShards]).toEqual([
+    25, 20_000, 24,
+  ]);
+});
+
+test('a reader that is behind a replaced closed_until gets on over the hole', async () => {
+  const [writer, reader] = [await openLog(), await openLog()];
+  await writer.append(CREATED);
+  await reader.read();
+  await writer.append(closedUntil(1_000));
+  await writer.append(closedUntil(2_000));
+  await writer.append(shards(9, 2_000));
+  await writer.append(closedUntil(3_000));
+  await reader.read();
+  expect([reader.table.sequence, reader.table.closedUntilMs, reader.table.newestShards]).toEqual([
+    5, 3_000, 9,
+  ]);
+});
+
+test('reading asks only for what is new', async () => {
+  const log = await openLog();
+  await log.append(CREATED);
+  for (let until = 1; until <= 10; until++) {
+    await log.append({ kind: 'fan_out', adId: `ad ${until}`, fanOut: 2, fromMs: 0 });
+  }
+  const before = broker.connection.stats().outMsgs;
+  await log.read();
+  const nothingNew = broker.connection.stats().outMsgs - before;
+  expect(nothingNew).toBe(1);
+  // Calls at the same moment share one read.
+  await Promise.all([log.read(), log.read(), log.read()]);
+  expect(broker.connection.stats().outMsgs - before - nothingNew).toBe(1);
+});
+
+test('reading through a sequence asks for nothing where the table is there, and reads on where it is not', async () => {
+  const [writer, reader] = [await openLog(), await openLog()];
+  await writer.append(CREATED);
+  await reader.read();
+  const before = broker.connection.stats().outMsgs;
+  await reader.readThrough(1);
+  expect(broker.connection.stats().outMsgs).toBe(before);
+  await writer.append(closedUntil(1_000));
+  await writer.append(shards(9, 1_000));
+  const [, through] = await Promise.all([reader.read(), reader.readThrough(3)]);
+  expect(through).toBeUndefined();
+  expect(reader.table.newestShards).toBe(9);
+});
+
+test('a sequence that the table does not have is an error: nothing is routed by a table that is too old', async () => {
+  const log = await openLog();
+  await log.append(CREATED);
+  await expect(log.readThrough(2)).rejects.toThrow('names routing entry 2, but the table ends at 1');
+});
+
+test('an entry that nobody here knows is an error, not skipped', async () => {
+  const log = await openLog();
+  await log.append(CREATED);
+  await broker.client.publish('routing.entry.2', JSON.stringify({ kind: 'merge', fromMs: 1 }));
+  await expect(log.read()).rejects.toThrow();
+  await broker.client.publish('routing.entry.3', JSON.stringify({ kind: 'shards', shards: 0, fromMs: 1 }));
+  await expect(log.read()).rejects.toThrow();
+  expect(log.table.sequence).toBe(1);
+});
+
+test('entries are there after the broker was killed', async () => {
+  const log = await openLog();
+  await log.append(CREATED);
+  await log.append(closedUntil(1_000));
+  await log.append(shards(9, 1_000));
+  await server.kill();
+  await server.restart();
+  const again = await openBroker(server.url);
+  const fresh = await openLog(again);
+  expect([fresh.table.sequence, fresh.table.closedUntilMs, fresh.table.newestShards]).toEqual([3, 1_000, 9]);
+  expect(await fresh.append(closedUntil(2_000))).toBe(true);
+  await again.connection.close();
+});

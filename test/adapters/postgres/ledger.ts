@@ -1,0 +1,125 @@
+/** A migrated database of its own with a pool, and what tests of the ledger put into it. */
+import type { Pool, PoolClient } from 'pg';
+import { DayPartitions } from '../../../src/adapters/postgres/dayPartitions.ts';
+import { connectPostgres } from '../../../src/adapters/postgres/pool.ts';
+import type { DeltaRow, Flush } from '../../../src/domain/flush.ts';
+import { emptyCounts, type WindowCounts } from '../../../src/domain/windowCounts.ts';
+import { freshDatabase } from '../../support/postgres.ts';
+
+export interface Ledger {
+  readonly pool: Pool;
+  readonly url: string;
+  end(): Promise<void>;
+}
+
+/** A minute that is also the first of its hour, day and month. */
+export const MINUTE = Date.UTC(2025, 9, 1);
+export const INCARNATION = '2025-10-01T00:00:00.123456789Z';
+
+export async function openLedger(): Promise<Ledger> {
+  const database = await freshDatabase();
+  const pool = connectPostgres(database.url, 'test', 8, () => undefined);
+  return {
+    pool,
+    url: database.url,
+    end: async () => {
+      await pool.end();
+      await database.drop();
+    },
+  };
+}
+
+/** Back to what `openLedger` gives, in a fraction of its time. */
+export async function emptyLedger({ pool }: Ledger): Promise<void> {
+  const { rows } = await pool.query<{ name: string }>(
+    `select inhrelid::regclass::text as name from pg_inherits where inhparent = 'ad_minute'::regclass`,
+  );
+  for (const { name } of rows) await pool.query(`drop table ${name}`);
+  await pool.query('truncate shard, dead_letter, ad');
+}
+
+export function partitionsOf({ pool }: Ledger): DayPartitions {
+  return new DayPartitions(pool);
+}
+
+/** A shard's row, as a claim would have left it. */
+export async function addShard(
+  { pool }: Ledger,
+  shard: number,
+  { epoch = 1, floor = 0, owner = 'one' } = {},
+): Promise<void> {
+  await pool.query(
+    `insert into shard (shard, incarnation, owner, lease_until, epoch, floor)
+     values ($1, $2, $3, clock_timestamp() + interval '1 hour', $4, $5)`,
+    [shard, INCARNATION, owner, epoch, floor],
+  );
+}
+
+export function delta(adId: string, minute: number, counts: Partial<WindowCounts>): DeltaRow {
+  return { adId, minute, counts: { ...emptyCounts(), ...counts } };
+}
+
+export function flushOf(changes: Partial<Flush>): Flush {
+  return {
+    shard: 0,
+    incarnation: INCARNATION,
+    epoch: 1,
+    floor: 0,
+    newFloor: 10,
+    streamTimeMs: MINUTE,
+    arrivedThroughMs: MINUTE,
+    rows: [],
+    records: 0,
+    duplicates: 0,
+    deadLetters: [],
+    ...changes,
+  };
+}
+
+/** Every counted row, as numbers, in the order of its key. */
+export async function countedRows({ pool }: Ledger): Promise<Record<string, unknown>[]> {
+  const { rows } = await pool.query(
+    `select ad_id, (extract(epoch from minute) * 1000)::float8 as minute, valid::float8, repeat::float8, givt::float8,
+       sivt::float8, defective::float8, test::float8, fingerprint_high::float8 as high, fingerprint_low::float8 as low
+     from ad_minute order by ad_id, ad_minute.minute`,
+  );
+  return rows;
+}
+
+export async function shardRow(
+  { pool }: Ledger,
+  shard: number,
+): Promise<Record<string, unknown> | undefined> {
+  const { rows } = await pool.query(
+    `select owner, epoch::float8, floor::float8, stream_time_ms::float8 as stream_time, arrived_through_ms::float8 as arrived,
+       records::float8, duplicates::float8, dead_letters::float8 from shard where shard = $1`,
+    [shard],
+  );
+  return rows[0];
+}
+
+/** One session for the whole of `use`, as a transaction needs it; it is not used again. */
+export async function inSession<T>({ pool }: Ledger, use: (client: PoolClient) => Promise<T>): Promise<T> {
+  const client = await pool.connect();
+  try {
+    return await use(client);
+  } finally {
+    client.release(true);
+  }
+}
+
+/** What an operation takes for a pool, so that it runs inside this session's transaction. */
+export function asPool(client: PoolClient): Pool {
+  return client as unknown as Pool;
+}
+
+/** Resolves once `sessions` sessions of this database wait for a lock. */
+export async function untilWaiting({ pool }: Ledger, sessions = 1): Promise<void> {
+  for (;;) {
+    const { rowCount } = await pool.query(
+      `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+    );
+    if ((rowCount ?? 0) >= sessions) return;
+    await Bun.sleep(5);
+  }
+}
