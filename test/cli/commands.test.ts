@@ -112,7 +112,7 @@ describe('clickledger import', () => {
     const { exitCode, out } = await importWith({ checksAds: true }, 2_500, '--create-ads');
     expect(exitCode).toBe(0);
     expect(out).toMatch(/2,500 │ accepted/);
-    expect(out).toContain('1 ads registered');
+    expect(out).toContain('1 ad registered');
     expect(gateway?.taken.size).toBe(2_500);
   });
 
