@@ -77,6 +77,7 @@ await runProcess(log, async () => {
 
   return async () => {
     await node.drain();
-    await Promise.all([nats.drain(), pool.end(), redis.quit()]);
+    redis.disconnect();
+    await Promise.all([nats.drain(), pool.end()]);
   };
 });

@@ -6,6 +6,8 @@
 export const AD_ID_BYTES_MAX = 128;
 export const SOURCE_BYTES_MAX = 128;
 export const CLICKS_A_REQUEST_MAX = 5_000;
+/** Beyond this a request is refused whole, before it is decoded: a few kB compressed can hold millions of empty clicks. */
+export const CLICKS_A_REQUEST_READ_MAX = 2 * CLICKS_A_REQUEST_MAX;
 export const ADS_A_REQUEST_MAX = 1_000;
 export const ADS_A_PAGE_MAX = 1_000;
 export const ADS_A_PAGE_DEFAULT = 100;

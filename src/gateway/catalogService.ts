@@ -17,6 +17,9 @@ import type { AdDirectory } from './adDirectory.ts';
 import { answer, grpcError, invalidArgument } from './grpcErrors.ts';
 import type { AdStore, Log } from './ports.ts';
 
+const AD_ID_RULE = `1 to ${AD_ID_BYTES_MAX} bytes without control characters`;
+const VALUE_SHOWN_BYTES_MAX = 200;
+
 export interface CatalogParts {
   readonly store: AdStore;
   readonly ads: AdDirectory;
@@ -36,6 +39,8 @@ export function catalogService({ store, ads, log }: CatalogParts): AdCatalogServ
       }),
     GetAd: (call, callback) =>
       answer(callback, log, async () => {
+        if (!isId(call.request.ad_id, AD_ID_BYTES_MAX))
+          throw invalidArgument(wrong('ad_id', call.request.ad_id, AD_ID_RULE));
         const [ad] = await store.read([call.request.ad_id]);
         if (ad === undefined)
           throw grpcError(
@@ -76,9 +81,9 @@ function readAds(messages: readonly AdMessage[]): Ad[] {
 
 function readAd(message: AdMessage, where: string): Ad {
   const refuse = (field: string, value: string, right: string) =>
-    invalidArgument(`${where}.${field} ${JSON.stringify(cut(value, 200))} is wrong: it must be ${right}`);
+    invalidArgument(wrong(`${where}.${field}`, value, right));
   if (!isId(message.ad_id, AD_ID_BYTES_MAX)) {
-    throw refuse('ad_id', message.ad_id, `1 to ${AD_ID_BYTES_MAX} bytes without control characters`);
+    throw refuse('ad_id', message.ad_id, AD_ID_RULE);
   }
   for (const field of ['campaign_id', 'advertiser_id'] as const) {
     if (message[field] !== '' && !isId(message[field], AD_ID_BYTES_MAX)) {
@@ -93,6 +98,8 @@ function readAd(message: AdMessage, where: string): Ad {
       `an absolute https or http URL of at most ${DESTINATION_URL_BYTES_MAX} bytes`,
     );
   }
+  // An enum value that this contract does not have arrives as its number.
+  if (typeof message.status !== 'string') throw refuse('status', String(message.status), 'ACTIVE or PAUSED');
   return {
     adId: message.ad_id,
     campaignId: message.campaign_id,
@@ -125,7 +132,10 @@ function writeToken(adId: string): string {
 
 function readToken(token: string): string {
   const adId = Buffer.from(token, 'base64url').toString();
-  if (writeToken(adId) !== token)
-    throw invalidArgument(`page_token ${JSON.stringify(cut(token, 200))} is none that ListAds gave`);
-  return adId;
+  if (writeToken(adId) === token && (adId === '' || isId(adId, AD_ID_BYTES_MAX))) return adId;
+  throw invalidArgument(wrong('page_token', token, 'a next_page_token of ListAds, or empty'));
+}
+
+function wrong(field: string, value: string, right: string): string {
+  return `${field} ${JSON.stringify(cut(value, VALUE_SHOWN_BYTES_MAX))} is wrong: it must be ${right}`;
 }

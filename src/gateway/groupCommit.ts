@@ -44,6 +44,8 @@ interface Lane {
   waiting: Parcel[];
   waitingBytes: number;
   inFlight: boolean;
+  /** The last batch could not be confirmed: said once, not for every batch of an outage. */
+  failing: boolean;
 }
 
 export class GroupCommit {
@@ -78,7 +80,7 @@ export class GroupCommit {
   #laneOf(shard: number): Lane {
     let lane = this.#lanes.get(shard);
     if (lane === undefined) {
-      lane = { waiting: [], waitingBytes: 0, inFlight: false };
+      lane = { waiting: [], waitingBytes: 0, inFlight: false, failing: false };
       this.#lanes.set(shard, lane);
     }
     return lane;
@@ -89,25 +91,32 @@ export class GroupCommit {
     if (lane.inFlight || lane.waiting.length === 0) return;
     lane.inFlight = true;
     setImmediate(() => {
-      void this.#send(shard, takeBatch(lane)).then(() => {
+      void this.#send(shard, lane, takeBatch(lane)).then(() => {
         lane.inFlight = false;
         this.#schedule(shard, lane);
       });
     });
   }
 
-  async #send(shard: number, parcels: readonly Parcel[]): Promise<void> {
+  async #send(shard: number, lane: Lane, parcels: readonly Parcel[]): Promise<void> {
     const { publish, encodeBatch, newBatchId, log } = this.#parts;
     try {
       const bytes = encodeBatch(parcels.flatMap(({ records }) => records));
       const { incarnation, sequence } = await publish(shard, bytes, newBatchId());
+      if (lane.failing) log.warn({ shard }, 'clicks are durable again');
+      lane.failing = false;
       let firstIndex = 0;
       for (const { records, resolve } of parcels) {
         resolve({ incarnation, sequence, firstIndex });
         firstIndex += records.length;
       }
     } catch (error) {
-      log.error({ shard, err: error }, 'clicks could not be confirmed as durable');
+      if (!lane.failing)
+        log.error(
+          { shard, err: error },
+          'clicks cannot be confirmed as durable; they are refused until they can',
+        );
+      lane.failing = true;
       for (const { reject } of parcels)
         reject(new UnavailableError('the clicks could not be confirmed as durable', { cause: error }));
     }

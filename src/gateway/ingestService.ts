@@ -16,7 +16,10 @@ import { type Admission, admitClick, refuseUnknownAd } from './clickAdmission.ts
 import type { ClickLog } from './clickLog.ts';
 import { answer, invalidArgument, toServiceError } from './grpcErrors.ts';
 import type { Log } from './ports.ts';
-import { UnavailableError } from './unavailable.ts';
+import { OverloadedError, UnavailableError } from './unavailable.ts';
+
+/** Clicks of all calls together that may wait for their answers. */
+const CLICKS_WAITING_MAX = 200_000;
 
 /** Requests of one stream that may wait for their replies; beyond, the gateway stops reading it. */
 const STREAM_REQUESTS_MAX = 16;
@@ -39,32 +42,58 @@ export function ingestService(parts: IngestParts): ClickIngestServiceHandlers {
       const { source, click } = call.request;
       answer(callback, parts.log, async () => {
         if (click === null) throw invalidArgument('click is missing: it must be a Click');
-        const [result] = await ingest.batch(source, [click]);
+        const [result] = await ingest.batch({ source, clicks: [click] });
         return { result: result ?? null };
       });
     },
     BatchIngestClicks: (call, callback) => {
-      const { source, clicks } = call.request;
-      answer(callback, parts.log, async () => ({ results: await ingest.batch(source, clicks) }));
+      answer(callback, parts.log, async () => ({ results: await ingest.batch(call.request) }));
     },
     StreamIngestClicks: (call) => streamBatches(call, ingest, parts),
   };
 }
 
+interface Batch {
+  readonly source: string;
+  readonly clicks: readonly Click[];
+  /** How many clicks there were, where there were so many that none was read. */
+  readonly unread_clicks?: number;
+}
+
 class Ingest {
   readonly #parts: IngestParts;
+  #waiting = 0;
 
   constructor(parts: IngestParts) {
     this.#parts = parts;
   }
 
   /** One result a click, in order. @throws UnavailableError, OverloadedError, or a gRPC error of the whole call */
-  async batch(source: string, clicks: readonly Click[]): Promise<IngestResult[]> {
+  async batch({ source, clicks, unread_clicks }: Batch): Promise<IngestResult[]> {
+    if (unread_clicks !== undefined) {
+      throw invalidArgument(
+        `clicks has ${unread_clicks} entries: a request may hold ${CLICKS_A_REQUEST_MAX}`,
+      );
+    }
     if (!fits(source, SOURCE_BYTES_MAX)) {
       throw invalidArgument(
         `source must be at most ${SOURCE_BYTES_MAX} bytes, it has ${Buffer.byteLength(source)}`,
       );
     }
+    if (this.#waiting + clicks.length > CLICKS_WAITING_MAX) {
+      throw new OverloadedError(
+        `${this.#waiting} clicks wait for their answers already, at most ${CLICKS_WAITING_MAX} may`,
+      );
+    }
+    this.#waiting += clicks.length;
+    try {
+      return await this.#take(source, clicks);
+    } finally {
+      this.#waiting -= clicks.length;
+    }
+  }
+
+  async #take(source: string, clicks: readonly Click[]): Promise<IngestResult[]> {
     const admissions = await this.#admit(source, clicks);
     const records: ClickRecord[] = [];
     for (const admission of admissions) if (admission.kind === 'admitted') records.push(admission.record);
@@ -130,10 +159,10 @@ function streamBatches(
     call.pause();
     void replies.then(() => fail(new UnavailableError('the gateway is going down')));
   };
-  call.on('data', ({ source, clicks }: BatchRequest) => {
+  call.on('data', (request: BatchRequest) => {
     waiting += 1;
     if (waiting >= STREAM_REQUESTS_MAX) call.pause();
-    const results = ingest.batch(source, clicks);
+    const results = ingest.batch(request);
     results.catch(() => undefined);
     replies = replies
       .then(async () => {
@@ -159,7 +188,12 @@ function write(
 ): Promise<void> {
   if (call.write(response) || call.cancelled) return Promise.resolve();
   return new Promise((resolve) => {
-    call.once('drain', resolve);
-    call.once('cancelled', resolve);
+    const goOn = () => {
+      call.off('drain', goOn);
+      call.off('cancelled', goOn);
+      resolve();
+    };
+    call.on('drain', goOn);
+    call.on('cancelled', goOn);
   });
 }

@@ -3,10 +3,68 @@ import { describe, expect, it } from 'vitest';
 import { AdDirectory } from '../../src/gateway/adDirectory.ts';
 import { adOf, MemoryCatalog } from '../support/memoryCatalog.ts';
 
+let nowMs = 1_760_000_000_000;
+
 describe('the ad directory', () => {
+  it('answers what it knows while PostgreSQL is away, for as long as that takes', async () => {
+    const catalog = new MemoryCatalog(adOf('ad-1'));
+    const ads = new AdDirectory(catalog, () => nowMs);
+    await ads.find('ad-1');
+    for (let minute = 0; minute < 10; minute++) {
+      nowMs += 61_000;
+      catalog.trouble.failNext('read', 'before');
+      expect(ads.find('ad-1')).toEqual(adOf('ad-1'));
+      expect(await ads.existing(['ad-1'])).toEqual(new Set(['ad-1']));
+      await Bun.sleep(0);
+    }
+    // Once at first, then one try a minute.
+    expect(catalog.reads.length).toBe(11);
+    await expect(
+      (async () => {
+        catalog.trouble.failNext('read', 'before');
+        await ads.find('ad-2');
+      })(),
+    ).rejects.toThrow('the connection was lost');
+  });
+
+  it('looks again at what it knows after a while, in the background', async () => {
+    const catalog = new MemoryCatalog(adOf('ad-1'));
+    const ads = new AdDirectory(catalog, () => nowMs);
+    await ads.find('ad-1');
+    await catalog.upsert([adOf('ad-1', 'https://new.example/')]);
+    nowMs += 59_000;
+    expect(ads.find('ad-1')).toEqual(adOf('ad-1'));
+    expect(catalog.reads.length).toBe(1);
+    nowMs += 2_000;
+    expect(ads.find('ad-1')).toEqual(adOf('ad-1'));
+    await Bun.sleep(0);
+    expect(ads.find('ad-1')).toEqual(adOf('ad-1', 'https://new.example/'));
+    expect(catalog.reads.length).toBe(2);
+  });
+
+  it('asks again for an ad that did not exist, after a while', async () => {
+    const catalog = new MemoryCatalog();
+    const ads = new AdDirectory(catalog, () => nowMs);
+    expect(await ads.find('ad-1')).toBeUndefined();
+    await catalog.upsert([adOf('ad-1')]);
+    expect(ads.find('ad-1')).toBeUndefined();
+    nowMs += 5_001;
+    expect(await ads.find('ad-1')).toEqual(adOf('ad-1'));
+  });
+
+  it('made-up ids do not push real ads out', async () => {
+    const catalog = new MemoryCatalog(adOf('ad-1'));
+    const ads = new AdDirectory(catalog, () => nowMs);
+    await ads.find('ad-1');
+    for (let batch = 0; batch < 250; batch++) {
+      await ads.existing(Array.from({ length: 1_000 }, (_, index) => `made-up-${batch}-${index}`));
+    }
+    expect(ads.find('ad-1')).toEqual(adOf('ad-1'));
+  });
+
   it('asks once for an ad, then answers at once', async () => {
     const catalog = new MemoryCatalog(adOf('ad-1'));
-    const ads = new AdDirectory(catalog);
+    const ads = new AdDirectory(catalog, () => nowMs);
     expect(await ads.find('ad-1')).toEqual(adOf('ad-1'));
     expect(ads.find('ad-1')).toEqual(adOf('ad-1'));
     expect(catalog.reads).toEqual([['ad-1']]);
@@ -14,7 +72,7 @@ describe('the ad directory', () => {
 
   it('remembers that an ad does not exist, too', async () => {
     const catalog = new MemoryCatalog();
-    const ads = new AdDirectory(catalog);
+    const ads = new AdDirectory(catalog, () => nowMs);
     expect(await ads.find('ad-1')).toBeUndefined();
     expect(ads.find('ad-1')).toBeUndefined();
     expect(catalog.reads.length).toBe(1);
@@ -24,7 +82,7 @@ describe('the ad directory', () => {
 
   it('shares one look-up among all who ask meanwhile', async () => {
     const catalog = new MemoryCatalog(adOf('ad-1'));
-    const ads = new AdDirectory(catalog);
+    const ads = new AdDirectory(catalog, () => nowMs);
     const found = await Promise.all([ads.find('ad-1'), ads.find('ad-1'), ads.find('ad-2')]);
     expect(found.map((ad) => ad?.adId)).toEqual(['ad-1', 'ad-1', undefined]);
     expect(catalog.reads).toEqual([['ad-1'], ['ad-2']]);
@@ -32,7 +90,7 @@ describe('the ad directory', () => {
 
   it('asks again after a change was announced', async () => {
     const catalog = new MemoryCatalog(adOf('ad-1'));
-    const ads = new AdDirectory(catalog);
+    const ads = new AdDirectory(catalog, () => nowMs);
     await ads.find('ad-1');
     await catalog.upsert([adOf('ad-1', 'https://new.example/')]);
     expect(ads.find('ad-1')).toEqual(adOf('ad-1'));
@@ -42,7 +100,7 @@ describe('the ad directory', () => {
 
   it('does not remember what it read before a change that was announced meanwhile', async () => {
     const catalog = new MemoryCatalog();
-    const ads = new AdDirectory(catalog);
+    const ads = new AdDirectory(catalog, () => nowMs);
     const hold = catalog.trouble.hold('read', 'after');
     const early = ads.find('ad-1');
     await hold.reached;
@@ -55,7 +113,7 @@ describe('the ad directory', () => {
 
   it('lets nobody who asks after a change share a look-up from before it', async () => {
     const catalog = new MemoryCatalog();
-    const ads = new AdDirectory(catalog);
+    const ads = new AdDirectory(catalog, () => nowMs);
     const hold = catalog.trouble.hold('read', 'after');
     const early = ads.find('ad-1');
     await hold.reached;
@@ -71,7 +129,7 @@ describe('the ad directory', () => {
 
   it('remembers no failure', async () => {
     const catalog = new MemoryCatalog(adOf('ad-1'));
-    const ads = new AdDirectory(catalog);
+    const ads = new AdDirectory(catalog, () => nowMs);
     catalog.trouble.failNext('read', 'before', 2);
     await expect(ads.find('ad-1')).rejects.toThrow();
     await expect(ads.existing(['ad-1'])).rejects.toThrow();
@@ -80,7 +138,7 @@ describe('the ad directory', () => {
 
   it('says which of many ads exist, with one question for those it does not know', async () => {
     const catalog = new MemoryCatalog(adOf('ad-1'), adOf('ad-2'));
-    const ads = new AdDirectory(catalog);
+    const ads = new AdDirectory(catalog, () => nowMs);
     await ads.find('ad-1');
     expect(await ads.existing(['ad-1', 'ad-2', 'ad-3', 'ad-2'])).toEqual(new Set(['ad-1', 'ad-2']));
     expect(catalog.reads).toEqual([['ad-1'], ['ad-2', 'ad-3']]);

@@ -12,7 +12,7 @@ import { SilentLog } from '../support/silentLog.ts';
 
 async function setUp() {
   const store = new MemoryCatalog();
-  const ads = new AdDirectory(store);
+  const ads = new AdDirectory(store, Date.now);
   const log = new SilentLog();
   const address = await serve((server) =>
     server.addService(AdCatalogService.service, catalogService({ store, ads, log })),
@@ -150,6 +150,26 @@ describe('looking ads up', () => {
     await expect(client.listAds({ page_token: '%' })).rejects.toMatchObject({
       code: status.INVALID_ARGUMENT,
       details: expect.stringContaining('page_token "%"'),
+    });
+  });
+});
+
+describe('what PostgreSQL or the contract does not have', () => {
+  it('is an error of the caller that names it, never one to try again', async () => {
+    const { client } = await setUp();
+    const unknownStatus = {
+      ads: [{ ad_id: 'a', destination_url: 'https://x.example/', status: 7 as never }],
+    };
+    await expect(client.upsertAds(unknownStatus)).rejects.toMatchObject({
+      details: 'ads[0].status "7" is wrong: it must be ACTIVE or PAUSED',
+    });
+    const withNul = Buffer.from('a\0b').toString('base64url');
+    await expect(client.listAds({ page_token: withNul })).rejects.toMatchObject({
+      code: status.INVALID_ARGUMENT,
+    });
+    await expect(client.getAd({ ad_id: 'a\0b' })).rejects.toMatchObject({
+      code: status.INVALID_ARGUMENT,
+      details: expect.stringContaining('ad_id "a\\u0000b" is wrong'),
     });
   });
 });

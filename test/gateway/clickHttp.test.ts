@@ -25,7 +25,7 @@ function setUp({ destination = 'https://shop.example/page', nowMs = NOON_MS, adI
   const records: ClickRecord[] = [];
   let failure: Error | undefined;
   const http = new ClickHttp({
-    ads: new AdDirectory(catalog),
+    ads: new AdDirectory(catalog, Date.now),
     clickLog: {
       append: (clicks) => {
         if (failure !== undefined) return Promise.reject(failure);

@@ -105,7 +105,7 @@ describe('group commit', () => {
       if (outcome.status === 'rejected') expect(outcome.reason).toBeInstanceOf(UnavailableError);
     }
     expect(await good).toMatchObject({ sequence: 2, firstIndex: 0 });
-    expect(log.lines.map(({ level }) => level)).toEqual(['error']);
+    expect(log.lines.map(({ level }) => level)).toEqual(['error', 'warn']);
   });
 
   it('gives every batch an id of its own, so that only a repeat of the same is absorbed', async () => {

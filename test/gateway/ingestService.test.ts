@@ -43,7 +43,7 @@ async function setUp() {
     log,
   });
   const parts = {
-    ads: new AdDirectory(catalog),
+    ads: new AdDirectory(catalog, Date.now),
     clickLog: new ClickLog({ routing, groupCommit, encodeRecord: encodeClickRecord, log }),
     userKeySalt: new Uint8Array(16),
     clock: () => NOON_MS,
@@ -103,6 +103,27 @@ describe('one click', () => {
 });
 
 describe('a batch', () => {
+  it('of more clicks than are read at all is refused whole, with their number, and costs no decoding', async () => {
+    const { client, standing } = await setUp();
+    const tooMany = { clicks: Array.from({ length: 10_001 }, () => ({})) };
+    const refused = {
+      code: status.INVALID_ARGUMENT,
+      details: 'clicks has 10001 entries: a request may hold 5000',
+    };
+    await expect(client.batchIngestClicks(tooMany)).rejects.toMatchObject(refused);
+    const stream = client.streamIngestClicks();
+    const { replies, ended } = heardOf(stream);
+    stream.write({ clicks: [clickOf()] });
+    stream.write(tooMany);
+    expect(await ended).toMatchObject(refused);
+    expect(replies.length).toBe(1);
+    expect(standing().length).toBe(1);
+    // The gateway never saw them: what it counts as waiting is back to nothing, and it goes on.
+    expect((await client.batchIngestClicks({ clicks: [clickOf()] })).results).toMatchObject([
+      { status: 'ACCEPTED' },
+    ]);
+  });
+
   it('answers each click in its place: the wrong ones are rejected with a reason, the others accepted', async () => {
     const { client, standing } = await setUp();
     const given = [clickOf(), clickOf({ click_id: 'x' }), clickOf({ ad_id: 'ad-9' }), clickOf()];

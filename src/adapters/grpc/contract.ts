@@ -8,6 +8,7 @@ import { loadSync, type Options, type PackageDefinition } from '@grpc/proto-load
 import type { ProtoGrpcType as CatalogTypes } from '../../contract/generated/catalog.ts';
 import type { ProtoGrpcType as IngestTypes } from '../../contract/generated/ingest.ts';
 import type { ProtoGrpcType as QueryTypes } from '../../contract/generated/query.ts';
+import { boundBatch } from './boundedBatch.ts';
 
 const PROTO_FOLDER = path.resolve(import.meta.dirname, '../../../proto');
 
@@ -39,4 +40,6 @@ const query = loadPackageDefinition(queryPackage) as unknown as QueryTypes;
 
 /** Client constructors; each has its service definition as `.service`. */
 export const { ClickIngestService, AdCatalogService } = ingest.clickledger.v1;
+boundBatch(ClickIngestService.service.BatchIngestClicks);
+boundBatch(ClickIngestService.service.StreamIngestClicks);
 export const { ClickQueryService } = query.clickledger.v1;

@@ -40,12 +40,14 @@ export class DayPartitions {
     const from = new Date(day * DAY_MS).toISOString();
     const to = new Date((day + 1) * DAY_MS).toISOString();
     const table = `ad_minute_${from.slice(0, 10).replaceAll('-', '_')}`;
-    // Made apart and then attached: unlike `create table … partition of`, that does not lock out readers. Looked up
+    // One that was detached is attached again: its day is needed. Made apart and then attached: unlike `create table … partition of`, that does not lock out readers. Looked up
     // in pg_class, because to_regclass may answer from a cache that is older than the lock.
     await this.#pool.query(`do $$ begin
       perform pg_advisory_xact_lock(${LOCK_ID});
       if not exists (select from pg_class where relname = '${table}' and relnamespace = current_schema()::regnamespace) then
         create table ${table} (like ad_minute including all);
+      end if;
+      if not exists (select from pg_inherits where inhrelid = '${table}'::regclass and inhparent = 'ad_minute'::regclass) then
         alter table ad_minute attach partition ${table} for values from ('${from}') to ('${to}');
       end if;
     end $$`);

@@ -392,6 +392,17 @@ describe('partitions', () => {
     expect(await countedRows(ledger)).toMatchObject([{ valid: 1, repeat: 0 }]);
   });
 
+  test('one that was detached is attached again when its day is needed, with what it held', async () => {
+    await addShard(ledger, 0);
+    await storeFlush(ledger.pool, partitions, flushOf({ rows: [delta('ad', MINUTE, COUNTS)] }));
+    const before = await countedRows(ledger);
+    await ledger.pool.query('alter table ad_minute detach partition ad_minute_2025_10_01');
+    const next = flushOf({ floor: 10, newFloor: 20, rows: [delta('late', MINUTE, { valid: 1 })] });
+    await expect(storeFlush(ledger.pool, partitions, next)).rejects.toThrow('no partition');
+    expect(await storeFlush(ledger.pool, partitions, next)).toEqual({ kind: 'stored' });
+    expect(await countedRows(ledger)).toMatchObject([...before, { valid: 1 }]);
+  });
+
   test('that are known are not asked for again', async () => {
     await partitions.ensure([MINUTE, MINUTE + 60_000]);
     let queries = 0;
