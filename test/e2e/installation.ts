@@ -124,6 +124,12 @@ export class Installation {
     return () => process.kill(pid, 'SIGCONT');
   }
 
+  /** Where its Redis is. */
+  async redisUrl(): Promise<string> {
+    const { environment } = JSON.parse(await readFile(path.join(this.directory, 'endpoints.json'), 'utf8'));
+    return environment.REDIS_URL;
+  }
+
   /** A command of the command line, to its end. */
   async run(...words: readonly string[]): Promise<CommandResult> {
     const { output, ended } = this.#command(...words);

@@ -7,6 +7,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { gunzipSync } from 'node:zlib';
+import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Counts } from './counts.ts';
 import { Installation } from './installation.ts';
@@ -91,6 +92,25 @@ describe.skipIf(!existsSync(FILE))('real clicks', () => {
   test('the same import again is all duplicates', async () => {
     const { exitCode } = await importFile();
     expect(exitCode).toBe(0);
+    expect(await countedClicks(counts, expected)).toEqual(expected);
+  });
+
+  test('and once more, while Redis forgets everything and its scripts again and again', async () => {
+    const redis = new Redis(await installation.redisUrl());
+    let running = true;
+    const importing = importFile().finally(() => {
+      running = false;
+    });
+    let wipes = 0;
+    while (running) {
+      await Bun.sleep(400);
+      await redis.flushall();
+      await redis.script('FLUSH');
+      wipes += 1;
+    }
+    redis.disconnect();
+    expect((await importing).exitCode).toBe(0);
+    expect(wipes).toBeGreaterThan(2);
     expect(await countedClicks(counts, expected)).toEqual(expected);
   });
 
