@@ -1,4 +1,4 @@
-/** Numbers, times and spans as the command line shows them to people. Pure. */
+/** Numbers, times, spans and texts of others as the command line shows them to people. Pure. */
 
 /** A whole number with commas between its thousands. */
 export function formatCount(count: number): string {
@@ -27,4 +27,15 @@ export function formatSpan(ms: number): string {
   if (seconds < 3_600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
   if (seconds < 86_400) return `${Math.floor(seconds / 3_600)} h ${Math.floor((seconds % 3_600) / 60)} min`;
   return `${Math.floor(seconds / 86_400)} d ${Math.floor((seconds % 86_400) / 3_600)} h`;
+}
+
+/** Characters that a terminal obeys rather than shows: controls, changes of writing direction, line breaks. */
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+
+/** What stands in a file, safe for a terminal: each character that is not shown becomes its number, such as `\u001b`. */
+export function printable(text: string): string {
+  return text.replaceAll(
+    UNPRINTABLE,
+    (character) => `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`,
+  );
 }

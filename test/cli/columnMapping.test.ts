@@ -1,7 +1,7 @@
 /** Which column fills which field, and what is said where that cannot be. */
 import { describe, expect, it } from 'vitest';
 import { clickOfRow } from '../../src/cli/import/clickOfRow.ts';
-import { mapColumns, parseMap } from '../../src/cli/import/columnMapping.ts';
+import { columnList, mapColumns, parseMap } from '../../src/cli/import/columnMapping.ts';
 
 const HEADER = ['ip', 'app', 'device', 'os', 'channel', 'click_time', 'attributed_time'];
 
@@ -46,6 +46,38 @@ describe('the mapping of columns', () => {
 
   it('refuses a column that is there twice', () => {
     expect(() => mapped(['ad_id', 'ad_id', 'event_time'])).toThrow('two columns ad_id');
+  });
+});
+
+describe('a column whose name holds what a terminal would obey', () => {
+  const EVIL = 'ap\u001b]0;pwned\u0007p\u009b2J\u202eq';
+  const SHOWN = 'ap\\u001b]0;pwned\\u0007p\\u009b2J\\u202eq';
+
+  it.each([
+    ['a column that is not there', [EVIL, 'b'], 'ad_id=c', `its columns are ${SHOWN}, b`],
+    ['--map of none', ['a', 'b'], `ad_id=${EVIL}`, `the file has no column ${SHOWN}; `],
+    ['no ad', [EVIL, 'b'], '', `the file's columns are ${SHOWN}, b`],
+    ['two of it', [EVIL, EVIL, 'b'], `ad_id=${EVIL}`, `two columns ${SHOWN}, `],
+    [
+      'two of an attribute',
+      ['ad_id', 'event_time', `attributes.${EVIL}`, `attributes.${EVIL}`],
+      '',
+      `two columns attributes.${SHOWN}`,
+    ],
+  ])('is shown with its codes: %s', (_what, header, map, message) => {
+    let said = '';
+    try {
+      mapped(header, map);
+    } catch (error) {
+      said = String(error);
+    }
+    expect(said).toContain(message);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for.
+    expect(said).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202e]/);
+  });
+
+  it('is shown so among the columns that fill nothing', () => {
+    expect(columnList([`${EVIL}\n`, 'größe 👍'])).toBe(`${SHOWN}\\u000a, größe 👍`);
   });
 });
 

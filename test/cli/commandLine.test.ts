@@ -55,6 +55,44 @@ test('a port that is taken ends `up` before it starts anything, with the variabl
   expect(error).toBe(`Port ${port} of 127.0.0.1 is taken. Set CLICKLEDGER_HTTP_PORT to a free one.\n`);
 });
 
+test.each(['256.1.1.1', '8.8.8.8', 'no-such-host.invalid', '2001:db8::1'])(
+  'a host that is no address of this machine ends `up` with that: %s',
+  async (host) => {
+    const { code, out, error } = await run(['up'], {
+      CLICKLEDGER_HOST: host,
+      CLICKLEDGER_HTTP_PORT: String(await freePort()),
+    });
+    expect({ code, out }).toEqual({ code: 2, out: '' });
+    expect(error).toMatch(new RegExp(`^CLICKLEDGER_HOST=${host} is no address of this machine[^\n]*\n$`));
+  },
+);
+
+test('a port that this user may not have ends with that, not with "taken"', () => {
+  const script = `
+    import { checkPorts } from ${JSON.stringify(join(PROJECT_DIRECTORY, 'src/cli/stack/preflight.ts'))};
+    process.setuid?.(65_534);
+    await checkPorts({ CLICKLEDGER_HTTP_PORT: '1' }).catch((error) => process.stdout.write(error.name + error.message));`;
+  const [bun = ''] = bunCommand('');
+  const { stdout } = spawnSync(bun, ['-e', script], { encoding: 'utf8' });
+  expect(stdout).toMatch(
+    /^CliErrorThis user may not listen on port 1 of 127\.0\.0\.1: .*CLICKLEDGER_HTTP_PORT to a higher/,
+  );
+});
+
+test.each([
+  ['a path that takes no folder', '/proc/x'],
+  ['a file', '/etc/hostname'],
+])(
+  'a data folder that is %s ends `up` with the variable and the path, without a stack',
+  async (_what, path) => {
+    const { code, out, error } = await run(['up'], { CLICKLEDGER_DATA_DIR: path });
+    expect({ code, out }).toEqual({ code: 2, out: '' });
+    expect(error).toContain(path);
+    expect(error).toContain('CLICKLEDGER_DATA_DIR');
+    expect(error).not.toContain('    at ');
+  },
+);
+
 test.each([
   ['sh', 'clickledger'],
   ['bash', '.ci/run'],

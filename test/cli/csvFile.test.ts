@@ -22,6 +22,19 @@ async function open(content: string | Uint8Array): Promise<CsvFile> {
   return CsvFile.open(filePath);
 }
 
+/** The rows that come out, and the message that comes after them, to one who first connects to a gateway. */
+async function readable(content: string | Uint8Array): Promise<{ rows: number; trouble: string }> {
+  let rows = 0;
+  try {
+    const file = await open(content);
+    await Bun.sleep(CONNECT_MS);
+    for await (const _ of file.rows()) rows += 1;
+  } catch (error) {
+    return { rows, trouble: error instanceof Error ? error.message : String(error) };
+  }
+  return { rows, trouble: '' };
+}
+
 async function rowsOf(content: string | Uint8Array): Promise<{ values: readonly string[]; line: number }[]> {
   const rows = [];
   for await (const { values, line } of (await open(content)).rows()) rows.push({ values, line });
@@ -30,6 +43,8 @@ async function rowsOf(content: string | Uint8Array): Promise<{ values: readonly 
 
 /** Larger than any buffer on the way, so that it comes in many chunks. */
 const MANY = 200_000;
+/** Long enough for the reader to come upon the mistake in a small file. */
+const CONNECT_MS = 50;
 
 describe('a CSV file', () => {
   it('gives rows with their numbers and lines, past a byte order mark, empty lines and line breaks in quotes', async () => {
@@ -59,9 +74,14 @@ describe('a CSV file', () => {
 
   it('says that packed data was cut off, after the rows before', async () => {
     const packed = gzipSync(Array.from({ length: 50_000 }, (_, index) => `${index},${index * 7}\n`).join(''));
-    await expect(rowsOf(packed.subarray(0, packed.length / 2))).rejects.toThrow(
-      'ends in the middle of its packed data',
-    );
+    const { rows, trouble } = await readable(packed.subarray(0, packed.length / 2));
+    expect(rows).toBeGreaterThan(10_000);
+    expect(trouble).toContain('ends in the middle of its packed data');
+    const cut = gzipSync('a,b\n1,2\n3,4\n').subarray(0, -8);
+    const small = await readable(cut);
+    expect(small.trouble).toContain('ends in the middle of its packed data');
+    const wrong = Buffer.concat([cut, Buffer.alloc(8, 0xff)]);
+    expect((await readable(wrong)).trouble).toContain('the packed data is damaged');
   });
 
   it('stops at a quote that is never closed, and says on which line it is opened', async () => {
@@ -70,6 +90,30 @@ describe('a CSV file', () => {
     );
     const endless = `a,b\n1,2\n"3,4\n${'5,6\n'.repeat(500_000)}`;
     await expect(rowsOf(endless)).rejects.toThrow(/line 3: the row is larger than \d+ bytes/);
+  });
+
+  it.each([
+    ['a small file', 'a,b\n', 3, '"3,4\n5,6\n'],
+    ['a small file with empty lines', 'a,b\n\n\n', 3, '\n"3,4\n5,6\n'],
+    ['a small file with line breaks in quotes', '"a\r\nx",b\r\n"1\r\n\r\n2",3\r\n', 3, '"3,4\r\n5,6\r\n'],
+    ['a file of one row', 'a,b\n', 0, '"3'],
+    ['a large file', 'a,b\n', MANY, '"3,4\n5,6\n'],
+    ['a large file that goes on', 'a,b\n', MANY, `"3,4\n${'5,6\n'.repeat(500_000)}`],
+  ])('gives all rows before a quote that is never closed: %s', async (_what, start, good, end) => {
+    const before = start + (start.includes('\r') ? '1,2\r\n' : '1,2\n').repeat(good);
+    const line = before.split('\n').length + (end.startsWith('\n') ? 1 : 0);
+    const startRows = start.includes('\r') ? 1 : 0;
+    for (const pack of [Buffer.from, gzipSync]) {
+      const { rows, trouble } = await readable(pack(before + end));
+      expect(rows).toBe(startRows + good);
+      expect(trouble).toMatch(
+        new RegExp(`clicks.csv, line ${line}: .* so the rest of the file cannot be read`),
+      );
+    }
+  });
+
+  it('names the first line where the header opens a quote that is never closed', async () => {
+    await expect(open('\n"a,b\n1,2\n')).rejects.toThrow('clicks.csv, line 2: a quote is opened in this row');
   });
 
   it('that is empty, absent or a folder is refused with its name', async () => {

@@ -297,6 +297,25 @@ describe('a row that cannot be a click', () => {
       expect(outcome.error.message).toContain('line 27: a quote is opened in this row');
     expect(report.accepted).toBe(25);
     expect(gateway.clicks).toHaveLength(25);
+    const csv = await CsvFile.open(
+      await file(['ad_id,event_time', ...Array.from({ length: 3 }, () => 'a,1'), '"b,1', 'c,1'].join('\n')),
+    );
+    await Bun.sleep(50);
+    const small = await importInto(await gatewayWith({}), csv);
+    expect(small.outcome).toMatchObject({
+      error: { message: expect.stringContaining('line 5: a quote is opened') },
+    });
+    expect(small.gateway.clicks).toHaveLength(3);
+  });
+});
+
+describe('the report', () => {
+  it('names every column, and shows what a file says without what a terminal would obey', () => {
+    const report = new ImportReport();
+    report.reject(2, 'ad_id "\u001b]0;x\u0007\u009b2J" is wrong');
+    const text = report.render(1_000, 120);
+    expect(text).toMatch(/rows +│ outcome +│ line │ reason of the first one/);
+    expect(text).toContain('ad_id "\\u001b]0;x\\u0007\\u009b2J" is wrong');
   });
 });
 

@@ -4,7 +4,7 @@
  *
  * Each process names the settings that it uses and gets them once, as one frozen object (`readSettings`).
  * A wrong value names the variable, the value and what would be right; related values are checked against
- * each other (I15).
+ * each other (I15). Messages go to terminals and logs: they show no key, salt or password.
  */
 import * as z from 'zod';
 import { formatDuration, parseDuration } from '../../domain/duration.ts';
@@ -16,6 +16,8 @@ interface Setting<T> {
   readonly fallback: string | undefined;
   readonly meaning: string;
   readonly schema: z.ZodType<T, string>;
+  /** A wrong value as a message may show it. */
+  readonly shown: (raw: string) => string;
 }
 
 function setting<T>(
@@ -23,8 +25,20 @@ function setting<T>(
   fallback: string | undefined,
   schema: z.ZodType<T, string>,
   meaning: string,
+  shown: (raw: string) => string = JSON.stringify,
 ): Setting<T> {
-  return { variable, fallback, meaning, schema };
+  return { variable, fallback, meaning, schema, shown };
+}
+
+const NOT_SHOWN = '(not shown)';
+const hidden = () => NOT_SHOWN;
+
+/** A URL, also one that is none, without what may be its password: all before the last `@`, and `password=`. */
+function withoutPassword(raw: string): string {
+  const scheme = /^[a-z][a-z0-9+.-]*:\/\//i.exec(raw)?.[0] ?? '';
+  const at = raw.lastIndexOf('@');
+  const url = at === -1 ? raw : `${scheme}${NOT_SHOWN}${raw.slice(at)}`;
+  return JSON.stringify(url.replaceAll(/(password=)[^&#]*/gi, `$1${NOT_SHOWN}`));
 }
 
 function checked<T>(parse: (text: string) => T | undefined, right: string): z.ZodType<T, string> {
@@ -97,18 +111,21 @@ export const SETTINGS = {
     undefined,
     url('nats', 'tls'),
     'The NATS server with JetStream (2.10 or newer). Given: `up` uses it and starts none.',
+    withoutPassword,
   ),
   redisUrl: setting(
     'REDIS_URL',
     undefined,
     url('redis', 'rediss'),
     'The Redis server (7 or newer). Given: `up` uses it and starts none.',
+    withoutPassword,
   ),
   databaseUrl: setting(
     'DATABASE_URL',
     undefined,
     url('postgres', 'postgresql'),
     'The PostgreSQL database (15 or newer). Given: `up` uses it and starts none.',
+    withoutPassword,
   ),
   host: setting(
     'CLICKLEDGER_HOST',
@@ -129,12 +146,14 @@ export const SETTINGS = {
     undefined,
     signingKeys,
     'Keys of click URLs, `kid:hex,kid:hex`: the first signs, all verify. Not given: `up` makes one and keeps it in the data folder.',
+    hidden,
   ),
   userKeySalt: setting(
     'CLICKLEDGER_USER_KEY_SALT',
     undefined,
     hexBytes(16),
     'Salt of the hashes that stand for people, in hexadecimal digits. Not given: `up` makes one and keeps it in the data folder.',
+    hidden,
   ),
   nodeName: setting(
     'CLICKLEDGER_NODE',
@@ -176,7 +195,7 @@ export const SETTINGS = {
     'SHARDS',
     '16',
     wholeNumber(1, 1024),
-    'How many streams the clicks are spread over. May be raised later, never lowered.',
+    'How many streams the clicks are spread over. May be raised later, never lowered: keep it set from then on.',
   ),
   streamMaxAgeMs: setting(
     'STREAM_MAX_AGE',
@@ -290,7 +309,7 @@ export function readSettings<N extends SettingName>(
     if (parsed.success) values[name] = parsed.data;
     else
       mistakes.push(
-        `${entry.variable}=${JSON.stringify(raw)} is wrong: it must be ${parsed.error.issues[0]?.message}`,
+        `${entry.variable}=${entry.shown(raw)} is wrong: it must be ${parsed.error.issues[0]?.message}`,
       );
   }
   mistakes.push(...brokenRelations(environment, values));

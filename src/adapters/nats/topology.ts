@@ -3,6 +3,7 @@
  * with the migrations, before any process of a release starts; may run any number of times, also side by side.
  */
 import { type JetStreamManager, type NatsConnection, nanos } from 'nats';
+import { formatDuration } from '../../domain/duration.ts';
 import type { RuleSet } from '../../domain/ruleSet.ts';
 import { ageLimits, clickStream, ensureClickStreams } from './clickStreams.ts';
 import { ensureRoutingStream, RoutingLog } from './routingLog.ts';
@@ -40,7 +41,7 @@ export async function prepareTopology(connection: NatsConnection, topology: Topo
 function checkFixed(rules: RuleSet, shards: number, topology: Topology): void {
   if (topology.shards < shards) {
     throw new TopologyError(
-      `SHARDS=${topology.shards} is less than this installation's ${shards}; it may be raised, never lowered`,
+      `SHARDS=${topology.shards} is less than the ${shards} streams of this installation; it may be raised, never lowered: set SHARDS=${shards}, as it was when they were made`,
     );
   }
   const fixed: [string, keyof RuleSet][] = [
@@ -51,9 +52,9 @@ function checkFixed(rules: RuleSet, shards: number, topology: Topology): void {
   ];
   for (const [name, key] of fixed) {
     if (rules[key] === topology.rules[key]) continue;
-    const unit = key === 'version' ? '' : ' ms';
+    const shown = (value: number) => (key === 'version' ? `${value}` : formatDuration(value));
     throw new TopologyError(
-      `${name} is ${topology.rules[key]}${unit}, but this installation was made with ${rules[key]}${unit}: clicks already counted were judged by that, so it cannot change`,
+      `${name} is ${shown(topology.rules[key])}, but this installation was made with ${shown(rules[key])}: clicks already counted were judged by that, so it cannot change`,
     );
   }
 }

@@ -6,7 +6,7 @@ import { Command } from 'commander';
 import { CliError } from '../cliError.ts';
 import { endpoints } from '../endpoints.ts';
 import { destinationOf } from '../import/adRegistrar.ts';
-import { mapColumns, parseMap } from '../import/columnMapping.ts';
+import { columnList, mapColumns, parseMap } from '../import/columnMapping.ts';
 import { CsvFile } from '../import/csvFile.ts';
 import { runImportSession } from '../import/importSession.ts';
 import { durationOption, listOption, wholeNumberOption } from '../optionValues.ts';
@@ -75,7 +75,7 @@ async function importFile(filePath: string, options: ImportCommandOptions): Prom
   const file = await CsvFile.open(filePath);
   try {
     const mapping = mapColumns(file.header, map);
-    if (mapping.unused.length > 0) printError(`columns that fill no field: ${mapping.unused.join(', ')}`);
+    if (mapping.unused.length > 0) printError(`columns that fill no field: ${columnList(mapping.unused)}`);
     const fileName = options.fileName ?? file.name;
     await runImportSession({
       file,

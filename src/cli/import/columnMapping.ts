@@ -3,6 +3,7 @@
  * mistake is a CliError that names what was asked for and what there is.
  */
 import { CliError } from '../cliError.ts';
+import { printable } from '../format.ts';
 
 /** Fields of proto Click that hold text. */
 export const TEXT_FIELDS = [
@@ -87,6 +88,11 @@ export function mapColumns(header: readonly string[], map: ReadonlyMap<string, s
   };
 }
 
+/** Names of columns for people: what a file says never reaches a terminal as it stands. */
+export function columnList(names: readonly string[]): string {
+  return names.map(printable).join(', ');
+}
+
 function canonicalField(name: string): string {
   return ALIASES[name] ?? name;
 }
@@ -99,11 +105,13 @@ function columnIndex(header: readonly string[], field: string, name: string): nu
   const index = header.indexOf(name);
   if (index === -1) {
     throw new CliError(
-      `--map ${field}=${name}: the file has no column ${name}; its columns are ${header.join(', ')}`,
+      `--map ${field}=${printable(name)}: the file has no column ${printable(name)}; its columns are ${columnList(header)}`,
     );
   }
   if (header.indexOf(name, index + 1) !== -1) {
-    throw new CliError(`the file has two columns ${name}, so it is not clear which one is ${field}`);
+    throw new CliError(
+      `the file has two columns ${printable(name)}, so it is not clear which one is ${printable(field)}`,
+    );
   }
   return index;
 }
@@ -112,7 +120,7 @@ function requireFields(
   header: readonly string[],
   fields: Readonly<Partial<Record<PlainField, number>>>,
 ): void {
-  const columns = `the file's columns are ${header.join(', ')}`;
+  const columns = `the file's columns are ${columnList(header)}`;
   if (fields.ad_id === undefined) {
     throw new CliError(`no column is the ad: add --map ad_id=<column>; ${columns}`);
   }

@@ -3,53 +3,43 @@
  * told by its first bytes, not by its name.
  *
  * Quotes: a quote inside an unquoted value is taken as it stands. A quoted value that never ends makes the rest of
- * the file unreadable; that stops the import with the line where it starts. csv-parse could skip such rows, but
- * then it also skips, in silence, what else stood in the same chunk.
+ * the file unreadable; that stops the import, after the rows before, with the line where its row starts. csv-parse
+ * could skip such rows, but then it also skips, in silence, what else stood in the same chunk.
  */
 import { createReadStream, type ReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
-import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
-import { type CsvError, type Parser, parse } from 'csv-parse';
+import type { CsvError } from 'csv-parse';
 import { CliError } from '../cliError.ts';
 import type { Row } from './clickOfRow.ts';
+import { type CsvRecord, CsvRecords } from './csvRecords.ts';
 
 const ROW_BYTES_MAX = 1024 * 1024;
 const GZIP_MAGIC = [0x1f, 0x8b] as const;
-
-/** What csv-parse gives with `info: true`. */
-interface ParsedRecord {
-  readonly record: readonly string[];
-  readonly info: { readonly lines: number };
-}
 
 export class CsvFile {
   readonly path: string;
   /** Without its folder: the same file elsewhere is the same file. */
   readonly name: string;
   readonly sizeBytes: number;
-  readonly header: readonly string[];
+  #header: readonly string[] = [];
   readonly #source: ReadStream;
-  readonly #records: AsyncIterator<ParsedRecord>;
-  #line: number;
+  readonly #records: CsvRecords;
+  readonly #iterator: AsyncIterator<CsvRecord>;
+  /** The line on which the last row ended, and how many empty lines stood before it. */
+  #line = 0;
+  #emptyLines = 0;
   #rowNumber = 0;
   #overcounted = 0;
 
-  private constructor(
-    filePath: string,
-    sizeBytes: number,
-    source: ReadStream,
-    records: AsyncIterator<ParsedRecord>,
-    first: ParsedRecord,
-  ) {
+  private constructor(filePath: string, sizeBytes: number, source: ReadStream, records: CsvRecords) {
     this.path = filePath;
     this.name = path.basename(filePath);
     this.sizeBytes = sizeBytes;
     this.#source = source;
     this.#records = records;
-    this.header = first.record.map((name) => name.trim());
-    this.#line = first.info.lines;
+    this.#iterator = records[Symbol.asyncIterator]() as AsyncIterator<CsvRecord>;
   }
 
   /** @throws CliError where there is no such file or no first line */
@@ -58,21 +48,33 @@ export class CsvFile {
     const magic = await Bun.file(filePath).slice(0, GZIP_MAGIC.length).bytes();
     const isGzip = GZIP_MAGIC.every((byte, index) => magic[index] === byte);
     const source = createReadStream(filePath);
-    const parser = parse({
+    const records = new CsvRecords({
       bom: true,
-      info: true,
       max_record_size: ROW_BYTES_MAX,
       relax_column_count: true,
       relax_quotes: true,
       skip_empty_lines: true,
     });
-    // An error of any of them destroys the parser, whose iterator then throws it.
-    if (isGzip) pipeline(source, createGunzip(), parser, () => {});
-    else pipeline(source, parser, () => {});
-    const records = parsedRecords(parser);
-    const first = await nextRecord(records, filePath, 1);
-    if (first === undefined) throw new CliError(`${filePath} is empty; its first line must name the columns`);
-    return new CsvFile(filePath, sizeBytes, source, records, first);
+    const brokenOff = (error: Error) => records.breakOff(error);
+    source.on('error', brokenOff);
+    // No `pipeline`: it destroys the records, and with them the rows that are ready.
+    if (isGzip) source.pipe(createGunzip().on('error', brokenOff)).pipe(records);
+    else source.pipe(records);
+    const file = new CsvFile(filePath, sizeBytes, source, records);
+    try {
+      const first = await file.#next();
+      if (first === undefined)
+        throw new CliError(`${filePath} is empty; its first line must name the columns`);
+      file.#header = first.record.map((name) => name.trim());
+      return file;
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+  }
+
+  get header(): readonly string[] {
+    return this.#header;
   }
 
   /** How much of the file has been read, of `sizeBytes`. */
@@ -84,10 +86,9 @@ export class CsvFile {
   async *rows(): AsyncGenerator<Row> {
     try {
       for (;;) {
-        const next = await nextRecord(this.#records, this.path, this.#line + 1);
+        const next = await this.#next();
         if (next === undefined) return;
         this.#rowNumber += 1;
-        this.#line = this.#lineOf(next);
         yield { values: next.record, rowNumber: this.#rowNumber, line: this.#line };
       }
     } finally {
@@ -95,8 +96,21 @@ export class CsvFile {
     }
   }
 
+  async #next(): Promise<CsvRecord | undefined> {
+    const next = await this.#iterator.next();
+    if (next.done !== true) {
+      this.#line = this.#lineOf(next.value);
+      this.#emptyLines = next.value.info.empty_lines;
+      return next.value;
+    }
+    const { failure, info } = this.#records;
+    if (failure === undefined) return undefined;
+    const line = this.#line + (info.empty_lines - this.#emptyLines) + 1;
+    throw new CliError(`${this.path}, line ${line}: ${readingTrouble(failure)}`);
+  }
+
   /** csv-parse takes a line break of two characters inside a quoted value for two. */
-  #lineOf({ record, info }: ParsedRecord): number {
+  #lineOf({ record, info }: CsvRecord): number {
     if (info.lines - this.#overcounted > this.#line + 1) {
       this.#overcounted += record.reduce((sum, value) => sum + value.split('\r\n').length - 1, 0);
     }
@@ -105,23 +119,6 @@ export class CsvFile {
 
   close(): void {
     this.#source.destroy();
-  }
-}
-
-function parsedRecords(parser: Parser): AsyncIterator<ParsedRecord> {
-  return parser[Symbol.asyncIterator]() as AsyncIterator<ParsedRecord>;
-}
-
-async function nextRecord(
-  records: AsyncIterator<ParsedRecord>,
-  filePath: string,
-  line: number,
-): Promise<ParsedRecord | undefined> {
-  try {
-    const next = await records.next();
-    return next.done === true ? undefined : next.value;
-  } catch (error) {
-    throw new CliError(`${filePath}, line ${line}: ${readingTrouble(error)}`);
   }
 }
 

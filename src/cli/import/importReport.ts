@@ -5,7 +5,7 @@
  * number of groups is bounded all the same: a hostile file must not fill memory with reasons.
  */
 import Table from 'cli-table3';
-import { formatCount, formatCountOf } from '../format.ts';
+import { formatCount, formatCountOf, printable } from '../format.ts';
 import { styled } from '../terminal.ts';
 
 const GROUPS_MAX = 50;
@@ -70,7 +70,7 @@ export class ImportReport {
   /** The table for people, on a terminal of so many columns. */
   render(elapsedMs: number, columns: number): string {
     const table = new Table({
-      head: ['rows', '', 'line', 'reason of the first one'].map((text) => styled('bold', text)),
+      head: ['rows', 'outcome', 'line', 'reason of the first one'].map((text) => styled('bold', text)),
       colAligns: ['right', 'left', 'right', 'left'],
       colWidths: [null, null, null, Math.max(REASON_COLUMNS_MIN, columns - OTHER_COLUMNS)],
       wordWrap: true,
@@ -95,6 +95,6 @@ function groupOf(reason: string): string {
 }
 
 function shortened(reason: string): string {
-  const line = reason.replaceAll(/\s+/g, ' ');
+  const line = printable(reason.replaceAll(/\s+/g, ' '));
   return line.length <= REASON_LENGTH_MAX ? line : `${line.slice(0, REASON_LENGTH_MAX - 1)}…`;
 }

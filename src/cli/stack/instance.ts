@@ -9,7 +9,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { CliError } from '../cliError.ts';
 import { DataLock } from './dataLock.ts';
 import { identify, isRunning, type ProcessIdentity } from './processIdentity.ts';
@@ -84,11 +84,10 @@ export class Instance {
   /**
    * Makes the folder if it is not there, locks it, and waits until no server of an earlier run still uses it.
    * A child that a killed launcher left and that still runs after `leftoverBoundMs` is killed.
-   * @throws CliError when another launcher has it.
+   * @throws CliError when another launcher has it, or when it cannot be a data folder.
    */
   static async open(directory: string, leftoverBoundMs = LEFTOVER_BOUND_MS): Promise<Instance> {
-    mkdirSync(directory, { recursive: true });
-    const lock = DataLock.take(directory);
+    const lock = takeFolder(directory);
     if (lock === undefined) {
       const launcher = readJson<Endpoints>(join(directory, 'endpoints.json'))?.launcher;
       const who = launcher && isRunning(launcher) ? `process ${launcher.pid}` : 'another process';
@@ -149,6 +148,48 @@ export class Instance {
   }
 }
 
+/** Makes the folder, tries whether it can be written, and locks it; undefined when a running process has the lock. */
+function takeFolder(directory: string): DataLock | undefined {
+  try {
+    mkdirSync(directory, { recursive: true });
+    const probe = join(directory, `probe.${process.pid}`);
+    writeFileSync(probe, '');
+    rmSync(probe);
+    return DataLock.take(directory);
+  } catch (error) {
+    throw unusable(directory, error);
+  }
+}
+
+function unusable(directory: string, error: unknown): CliError {
+  return new CliError(
+    `The data folder ${directory} cannot be used: ${whyUnusable(error)}.\n` +
+      'Set CLICKLEDGER_DATA_DIR to a folder in which this user may write.',
+  );
+}
+
+function whyUnusable(error: unknown): string {
+  const why = error instanceof Error ? error.message : String(error);
+  switch (codeOf(error)) {
+    case 'EEXIST':
+    case 'ENOTDIR':
+      return 'there is a file in its place, or in that of a folder above it';
+    case 'EACCES':
+    case 'EPERM':
+      return `this user may not write there (${why})`;
+    case 'EROFS':
+      return 'its file system is read-only';
+    case 'ENOENT':
+      return `no folder can be made there (${why})`;
+    default:
+      return why;
+  }
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined;
+}
+
 /** In one step, so that nobody reads half a file; for the owner's eyes only. */
 function writeJson(path: string, value: unknown): void {
   const unfinished = `${path}.${process.pid}`;
@@ -160,8 +201,9 @@ function readJson<T>(path: string): T | undefined {
   try {
     return JSON.parse(readFileSync(path, 'utf8')) as T;
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    const code = codeOf(error);
     if (code === 'ENOENT') return undefined;
+    if (code === 'ENOTDIR') throw unusable(dirname(path), error);
     throw new CliError(`${path} cannot be read: ${error instanceof Error ? error.message : error}`);
   }
 }

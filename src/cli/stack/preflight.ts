@@ -1,7 +1,7 @@
 /** What `up` can know to be wrong before it starts anything: better said at once than by a process that ends. */
 import { readSettings, SETTINGS, type SettingName } from '../../adapters/environment/settings.ts';
 import { CliError } from '../cliError.ts';
-import { isPortFree } from './freePort.ts';
+import { type PortState, portState } from './freePort.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -16,7 +16,7 @@ export function checkSettings(environment: Environment): void {
   );
 }
 
-/** @throws CliError when a port of the services is taken, or given twice. */
+/** @throws CliError when the services could not listen: a port is taken, forbidden or given twice, the host not this machine's. */
 export async function checkPorts(environment: Environment): Promise<void> {
   const { host, ...ports } = readSettings(environment, ['host', ...PORTS]);
   const variables = new Map<number, string>();
@@ -27,8 +27,24 @@ export async function checkPorts(environment: Environment): Promise<void> {
     if (other !== undefined)
       throw new CliError(`${other} and ${variable} are both ${port}: each needs a port of its own.`);
     variables.set(port, variable);
-    if (!(await isPortFree(port, host)))
-      throw new CliError(`Port ${port} of ${host} is taken. Set ${variable} to a free one.`);
+    const trouble = portTrouble(await portState(port, host), { variable, port, host });
+    if (trouble !== undefined) throw new CliError(trouble);
+  }
+}
+
+function portTrouble(
+  state: PortState,
+  { variable, port, host }: { readonly variable: string; readonly port: number; readonly host: string },
+): string | undefined {
+  switch (state) {
+    case 'free':
+      return undefined;
+    case 'taken':
+      return `Port ${port} of ${host} is taken. Set ${variable} to a free one.`;
+    case 'forbidden':
+      return `This user may not listen on port ${port} of ${host}: ports below 1024 are usually for root alone. Set ${variable} to a higher one.`;
+    case 'no-such-address':
+      return `${SETTINGS.host.variable}=${host} is no address of this machine. Set it to one that is, such as ${SETTINGS.host.fallback}, or 0.0.0.0 for all of them.`;
   }
 }
 

@@ -22,6 +22,9 @@ const REQUIRED: Readonly<Record<string, string>> = {
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 
+/** Variables whose value no message shows. */
+const SECRET: readonly SettingName[] = ['signingKeys', 'userKeySalt'];
+
 /** What each variable says, what it then is, and values that are wrong with a piece of what would be right. */
 const CASES: readonly {
   name: SettingName;
@@ -190,7 +193,8 @@ describe.each(CASES)('$name', ({ name, good, bad, right }) => {
     for (const text of bad) {
       const [line = '', ...more] = mistakes({ [variable]: text }, [name]);
       expect(more).toEqual([]);
-      expect(line).toContain(`${variable}=${JSON.stringify(text)}`);
+      const shown = SECRET.includes(name) ? '(not shown)' : JSON.stringify(text);
+      expect(line).toContain(`${variable}=${shown} is wrong`);
       expect(line).toContain(right);
     }
   });
@@ -202,6 +206,39 @@ describe.each(CASES)('$name', ({ name, good, bad, right }) => {
       else expect(readSettings(environment, [name])).toEqual(readSettings({ [variable]: fallback }, [name]));
     }
   });
+});
+
+describe('a message shows no secret', () => {
+  test('of keys and salts it says which is wrong and why', () => {
+    const secret = 'c0ffee'.repeat(5);
+    expect(
+      mistakes({ CLICKLEDGER_SIGNING_KEYS: `old:${'ab'.repeat(16)},new:${secret}` }, ['signingKeys']),
+    ).toEqual([
+      'CLICKLEDGER_SIGNING_KEYS=(not shown) is wrong: it must be kid:hex,kid:hex (the key new has 15 bytes, at least 16 are needed)',
+    ]);
+    expect(mistakes({ CLICKLEDGER_USER_KEY_SALT: secret }, ['userKeySalt'])).toEqual([
+      'CLICKLEDGER_USER_KEY_SALT=(not shown) is wrong: it must be at least 16 bytes in hexadecimal digits',
+    ]);
+  });
+
+  test.each([
+    ['natsUrl', 'http://s3cret@host:4222', 'http://(not shown)@host:4222'],
+    ['natsUrl', 's3cret@host:4222', '(not shown)@host:4222'],
+    ['redisUrl', 'redis://:s3cret@host:port/0', 'redis://(not shown)@host:port/0'],
+    ['databaseUrl', 'mysql://me:s3cret@s3cret/@host/db', 'mysql://(not shown)@host/db'],
+    ['databaseUrl', 'mysql://host/db?password=s3cret&a=b', 'mysql://host/db?password=(not shown)&a=b'],
+  ] as const)('of %s %s it shows %s', (name, given, shown) => {
+    const { variable } = SETTINGS[name];
+    const [line = ''] = mistakes({ [variable]: given }, [name]);
+    expect(line).toContain(`${variable}=${JSON.stringify(shown)} is wrong`);
+    expect(line).not.toContain('s3cret');
+  });
+});
+
+test('that SHARDS must stay set once it was raised is said where people look it up', () => {
+  expect(SETTINGS.shards.meaning).toBe(
+    'How many streams the clicks are spread over. May be raised later, never lowered: keep it set from then on.',
+  );
 });
 
 describe('relations', () => {

@@ -2,6 +2,7 @@
 import { chmod, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { CliError } from '../../../src/cli/cliError.ts';
 import { dataDirectory, Instance, instanceEnvironment } from '../../../src/cli/stack/instance.ts';
 import { identify, isRunning } from '../../../src/cli/stack/processIdentity.ts';
 import { bunCommand, PROJECT_DIRECTORY } from '../../../src/cli/stack/tools.ts';
@@ -114,6 +115,39 @@ test('a file of the instance that is damaged is named', async () => {
   await expect(Instance.open(folder)).rejects.toThrow(join(folder, 'secrets.json'));
   await chmod(folder, 0o755);
   expect(await readFile(join(folder, 'secrets.json'), 'utf8')).toBe('{"signingKeys": "k1:');
+});
+
+test.each([
+  ['below a file system that takes no folders', '/proc/x', 'no folder can be made there'],
+  ['a file', '/etc/hostname', 'there is a file in its place'],
+  ['below a file', '/etc/hostname/x', 'there is a file in its place'],
+  ['a folder that takes no files', '/proc', 'cannot be used: '],
+])('a data folder that is %s is refused with the variable, the path and why', async (_what, path, why) => {
+  const error: unknown = await Instance.open(path).catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(CliError);
+  for (const piece of [`The data folder ${path} cannot`, why, 'CLICKLEDGER_DATA_DIR'])
+    expect(String(error)).toContain(piece);
+});
+
+test('a data folder that this user may not write is refused', async () => {
+  const folder = await testFolder(0o755);
+  const script = `
+    import { Instance } from ${JSON.stringify(join(PROJECT_DIRECTORY, 'src/cli/stack/instance.ts'))};
+    process.setuid?.(65_534);
+    await Instance.open(process.env.FOLDER).catch((error) => process.stdout.write(error.name + error.message));`;
+  await chmod(folder, 0o555);
+  const [bun = ''] = bunCommand('');
+  const child = Bun.spawn([bun, '-e', script], {
+    env: { FOLDER: folder },
+    stdout: 'pipe',
+  });
+  expect(await child.stdout.text()).toMatch(
+    /^CliErrorThe data folder .* cannot be used: this user may not write there/,
+  );
+});
+
+test('a data folder that is a file is named by commands that only read it, too', () => {
+  expect(() => instanceEnvironment('/etc/hostname', {})).toThrow('CLICKLEDGER_DATA_DIR');
 });
 
 test("a given data folder counts from the current folder, the default from the project's", () => {
