@@ -48,4 +48,20 @@ export interface ClickContext {
   readonly attributes: Readonly<Record<string, string>>;
 }
 
+/** Nothing is known. */
+export const EMPTY_CONTEXT: ClickContext = {
+  userKey: new Uint8Array(0),
+  referrer: '',
+  country: '',
+  region: '',
+  deviceType: '',
+  os: '',
+  browser: '',
+  publisherId: '',
+  placementId: '',
+  creativeId: '',
+  source: '',
+  attributes: {},
+};
+
 export interface ClickRecord extends ClickFacts, ClickContext {}

@@ -7,7 +7,7 @@
  * catalog's, never the request's: no open redirect.
  */
 import type { Ad } from '../domain/ad.ts';
-import type { ClickRecord, SignatureCheck } from '../domain/clickRecord.ts';
+import { type ClickRecord, EMPTY_CONTEXT, type SignatureCheck } from '../domain/clickRecord.ts';
 import { AD_ID_BYTES_MAX, cut, isId, REFERRER_BYTES_MAX, USER_AGENT_BYTES_MAX } from '../domain/limits.ts';
 import { isSignedBy } from '../domain/signature.ts';
 import type { SigningKey } from '../domain/signingKey.ts';
@@ -90,6 +90,7 @@ export class ClickHttp {
     const receivedMs = clock();
     const userAgent = cut(headers.get('user-agent') ?? '', USER_AGENT_BYTES_MAX);
     return {
+      ...EMPTY_CONTEXT,
       clickId: newClickId(),
       impressionId: click.impressionId,
       adId: click.adId,
@@ -103,16 +104,6 @@ export class ClickHttp {
       userAgent,
       userKey: userKey(userKeySalt, { userId: '', ip: address, userAgent }),
       referrer: cut(headers.get('referer') ?? '', REFERRER_BYTES_MAX),
-      country: '',
-      region: '',
-      deviceType: '',
-      os: '',
-      browser: '',
-      publisherId: '',
-      placementId: '',
-      creativeId: '',
-      source: '',
-      attributes: {},
     };
   }
 

@@ -1,5 +1,5 @@
 /** Clicks for tests: ordinary ones unless told otherwise, with ids that are a function of a time and a number. */
-import type { ClickFacts, ClickRecord } from '../../src/domain/clickRecord.ts';
+import { type ClickFacts, type ClickRecord, EMPTY_CONTEXT } from '../../src/domain/clickRecord.ts';
 import type { RuleSet } from '../../src/domain/ruleSet.ts';
 
 /** A round moment: 2025-06-15T12:00:00Z. */
@@ -49,18 +49,7 @@ export function factsOf(changes: Partial<ClickFacts> = {}): ClickFacts {
 export function recordOf(changes: Partial<ClickRecord> = {}): ClickRecord {
   return {
     ...factsOf(),
-    userKey: new Uint8Array(0),
-    referrer: '',
-    country: '',
-    region: '',
-    deviceType: '',
-    os: '',
-    browser: '',
-    publisherId: '',
-    placementId: '',
-    creativeId: '',
-    source: '',
-    attributes: {},
+    ...EMPTY_CONTEXT,
     ...changes,
   };
 }

@@ -11,7 +11,7 @@ import {
   encodeClickBatch,
   encodeClickRecord,
 } from '../../../src/adapters/nats/clickBatchCodec.ts';
-import type { ClickFacts, ClickRecord } from '../../../src/domain/clickRecord.ts';
+import { type ClickFacts, type ClickRecord, EMPTY_CONTEXT } from '../../../src/domain/clickRecord.ts';
 
 const PROTO = resolve(import.meta.dirname, '../../../proto');
 const root = new protobuf.Root();
@@ -125,6 +125,7 @@ function readByContract(bytes: Uint8Array): unknown {
 }
 
 const sound: ClickRecord = {
+  ...EMPTY_CONTEXT,
   clickId: Uint8Array.fromHex('0199c6d2a0007abc8def0123456789ab'),
   impressionId: Uint8Array.fromHex('0199c6d2a0007abc8def0123456789ac'),
   adId: 'ad',
@@ -137,17 +138,6 @@ const sound: ClickRecord = {
   test: false,
   userAgent: 'Mozilla/5.0',
   userKey: new Uint8Array(16),
-  referrer: '',
-  country: '',
-  region: '',
-  deviceType: '',
-  os: '',
-  browser: '',
-  publisherId: '',
-  placementId: '',
-  creativeId: '',
-  source: '',
-  attributes: {},
 };
 
 function decodeOne(bytes: Uint8Array): ClickFacts | undefined {
