@@ -13,7 +13,7 @@ const BROWSER =
   'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/129.0.0.0 Safari/537.36';
 const DAY_MS = 86_400_000;
 
-describe('JetStream away', () => {
+describe('JetStream away', { timeout: 120_000 }, () => {
   let installation: Installation;
   let counts: Counts;
   let catalog: CatalogClient;

@@ -13,7 +13,7 @@ const PYTHON = '/usr/bin/python3';
 const PROTO = path.resolve(import.meta.dirname, '../../proto');
 const run = promisify(execFile);
 
-describe('a foreign client', () => {
+describe('a foreign client', { timeout: 120_000 }, () => {
   let installation: Installation;
 
   beforeAll(async () => {

@@ -103,22 +103,22 @@ export class Installation {
   }
 
   /** Ends a process as a crash does; `up` starts it again. Returns when another one runs in its place. */
-  async kill(service: Service): Promise<void> {
-    const before = await this.#pidOf(service);
-    if (before === undefined) throw new Error(`${service} does not run`);
+  async kill(name: Service | Server): Promise<void> {
+    const before = await this.#pidOf(name);
+    if (before === undefined) throw new Error(`${name} does not run`);
     process.kill(before, 'SIGKILL');
     const deadline = performance.now() + READY_MS;
     for (;;) {
-      const now = await this.#pidOf(service);
+      const now = await this.#pidOf(name);
       if (now !== undefined && now !== before) return;
-      if (performance.now() > deadline) throw new Error(`${service} was not started again:\n${this.output}`);
+      if (performance.now() > deadline) throw new Error(`${name} was not started again:\n${this.output}`);
       await Bun.sleep(POLL_MS);
     }
   }
 
   /** Holds a server still: its connections stay open, nothing is answered. Returns how to let it go on. */
   async pause(server: Server): Promise<() => void> {
-    const pid = await this.#childPid((words) => words.split('\0')[0]?.endsWith(server) ?? false);
+    const pid = await this.#pidOf(server);
     if (pid === undefined) throw new Error(`${server} does not run`);
     process.kill(pid, 'SIGSTOP');
     return () => process.kill(pid, 'SIGCONT');
@@ -153,8 +153,10 @@ export class Installation {
     return { child, output: () => output, ended };
   }
 
-  #pidOf(service: Service): Promise<number | undefined> {
-    return this.#childPid((words) => words.includes(`src/${service}/main.ts`));
+  #pidOf(name: Service | Server): Promise<number | undefined> {
+    return this.#childPid(
+      (words) => words.includes(`src/${name}/main.ts`) || (words.split('\0')[0]?.includes(name) ?? false),
+    );
   }
 
   /** The child of `up` whose command line (its words apart by NUL) is the one. */
