@@ -23,10 +23,11 @@ import type { ClickStreams, Ledger } from './ports.ts';
 
 const POSTGRES_CONNECTIONS_MAX = 8;
 
-const log = createLog('actors', process.env['LOG_LEVEL'] ?? 'info');
+const log = createLog('actors');
 
 await runProcess(log, async () => {
   const config = readConfig(process.env);
+  log.level = config.logLevel;
   const nats = await connectNats(config.natsUrl, config.nodeName);
   const manager = await nats.jetstreamManager();
   const client = nats.jetstream();

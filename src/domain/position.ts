@@ -8,3 +8,6 @@ export interface Position {
   /** The record's place in the message, from 0. */
   readonly index: number;
 }
+
+/** Where a published message stands; its records follow by index. */
+export type PublishedBatch = Pick<Position, 'incarnation' | 'sequence'>;

@@ -1,5 +1,6 @@
 /** AdCatalogService: registers the ads that clicks may name. */
 import { status } from '@grpc/grpc-js';
+import { answer, callError, invalidArgument } from '../contract/callErrors.ts';
 import type { Ad__Output as AdMessage } from '../contract/generated/clickledger/v1/Ad.ts';
 import type { AdCatalogServiceHandlers } from '../contract/generated/clickledger/v1/AdCatalogService.ts';
 import type { Ad } from '../domain/ad.ts';
@@ -14,7 +15,7 @@ import {
   isId,
 } from '../domain/limits.ts';
 import type { AdDirectory } from './adDirectory.ts';
-import { answer, grpcError, invalidArgument } from './grpcErrors.ts';
+import { explainError } from './callErrors.ts';
 import type { AdStore, Log } from './ports.ts';
 
 const AD_ID_RULE = `1 to ${AD_ID_BYTES_MAX} bytes without control characters`;
@@ -27,9 +28,10 @@ export interface CatalogParts {
 }
 
 export function catalogService({ store, ads, log }: CatalogParts): AdCatalogServiceHandlers {
+  const explain = (error: unknown) => explainError(error, log);
   return {
     UpsertAds: (call, callback) =>
-      answer(callback, log, async () => {
+      answer(callback, explain, async () => {
         const given = readAds(call.request.ads);
         const outcome = await store.upsert(given);
         const adIds = given.map(({ adId }) => adId);
@@ -38,19 +40,19 @@ export function catalogService({ store, ads, log }: CatalogParts): AdCatalogServ
         return outcome;
       }),
     GetAd: (call, callback) =>
-      answer(callback, log, async () => {
+      answer(callback, explain, async () => {
         if (!isId(call.request.ad_id, AD_ID_BYTES_MAX))
           throw invalidArgument(wrong('ad_id', call.request.ad_id, AD_ID_RULE));
         const [ad] = await store.read([call.request.ad_id]);
         if (ad === undefined)
-          throw grpcError(
+          throw callError(
             status.NOT_FOUND,
             `ad_id ${JSON.stringify(call.request.ad_id)} is not in the catalog`,
           );
         return { ad: toMessage(ad) };
       }),
     ListAds: (call, callback) =>
-      answer(callback, log, async () => {
+      answer(callback, explain, async () => {
         const { page_size, page_token } = call.request;
         if (page_size > ADS_A_PAGE_MAX)
           throw invalidArgument(`page_size must be at most ${ADS_A_PAGE_MAX}, it is ${page_size}`);

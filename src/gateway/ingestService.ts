@@ -3,6 +3,7 @@
  * known of some click of a call, the call fails as a whole and its clicks may all be sent again.
  */
 import type { ServerDuplexStream } from '@grpc/grpc-js';
+import { answer, invalidArgument } from '../contract/callErrors.ts';
 import type { BatchIngestClicksRequest__Output as BatchRequest } from '../contract/generated/clickledger/v1/BatchIngestClicksRequest.ts';
 import type { BatchIngestClicksResponse as BatchResponse } from '../contract/generated/clickledger/v1/BatchIngestClicksResponse.ts';
 import type { Click__Output as Click } from '../contract/generated/clickledger/v1/Click.ts';
@@ -12,9 +13,9 @@ import type { ClickRecord } from '../domain/clickRecord.ts';
 import { CLICKS_A_REQUEST_MAX, fits, SOURCE_BYTES_MAX } from '../domain/limits.ts';
 import type { Position } from '../domain/position.ts';
 import type { AdDirectory } from './adDirectory.ts';
+import { explainError } from './callErrors.ts';
 import { type Admission, admitClick, refuseUnknownAd } from './clickAdmission.ts';
 import type { ClickLog } from './clickLog.ts';
-import { answer, invalidArgument, toServiceError } from './grpcErrors.ts';
 import type { Log } from './ports.ts';
 import { OverloadedError, UnavailableError } from './unavailable.ts';
 
@@ -37,17 +38,18 @@ export interface IngestParts {
 
 export function ingestService(parts: IngestParts): ClickIngestServiceHandlers {
   const ingest = new Ingest(parts);
+  const explain = (error: unknown) => explainError(error, parts.log);
   return {
     IngestClick: (call, callback) => {
       const { source, click } = call.request;
-      answer(callback, parts.log, async () => {
+      answer(callback, explain, async () => {
         if (click === null) throw invalidArgument('click is missing: it must be a Click');
         const [result] = await ingest.batch({ source, clicks: [click] });
         return { result: result ?? null };
       });
     },
     BatchIngestClicks: (call, callback) => {
-      answer(callback, parts.log, async () => ({ results: await ingest.batch(call.request) }));
+      answer(callback, explain, async () => ({ results: await ingest.batch(call.request) }));
     },
     StreamIngestClicks: (call) => streamBatches(call, ingest, parts),
   };
@@ -154,7 +156,7 @@ function streamBatches(
     draining.removeEventListener('abort', drain);
     finish();
   };
-  const fail = (error: unknown) => end(() => call.emit('error', toServiceError(error, log)));
+  const fail = (error: unknown) => end(() => call.emit('error', explainError(error, log)));
   const drain = () => {
     call.pause();
     void replies.then(() => fail(new UnavailableError('the gateway is going down')));

@@ -28,10 +28,11 @@ const DRAIN_MS = 8_000;
 /** A broker that takes longer to answer is not ready. */
 const READY_MS = 1_000;
 
-const log = createLog('gateway', process.env['LOG_LEVEL'] ?? 'info');
+const log = createLog('gateway');
 
 await runProcess(log, async () => {
   const config = readConfig(process.env);
+  log.level = config.logLevel;
   const nats = await connectNats(config.natsUrl, 'gateway');
   const manager = await nats.jetstreamManager();
   const client = nats.jetstream();

@@ -1,13 +1,7 @@
 /** What the gateway needs of the outside; main.ts hands it the adapters. */
 import type { Ad } from '../domain/ad.ts';
+import type { PublishedBatch } from '../domain/position.ts';
 import type { RoutingEntry, RoutingTable } from '../domain/routingTable.ts';
-
-export interface PublishedBatch {
-  /** The stream's incarnation. */
-  readonly incarnation: string;
-  /** The message's sequence in it. */
-  readonly sequence: number;
-}
 
 /** Returns when the batch is on disk. Throws where that is not known: it may be there or not. */
 export type PublishBatch = (shard: number, bytes: Uint8Array, batchId: string) => Promise<PublishedBatch>;

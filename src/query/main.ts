@@ -14,10 +14,11 @@ import { queryService } from './queryService.ts';
 const POSTGRES_CONNECTIONS_MAX = 8;
 const DRAIN_MS = 8_000;
 
-const log = createLog('query', process.env['LOG_LEVEL'] ?? 'info');
+const log = createLog('query');
 
 await runProcess(log, async () => {
   const config = readConfig(process.env);
+  log.level = config.logLevel;
   const nats = await connectNats(config.natsUrl, 'query');
   const pool = connectPostgres(config.databaseUrl, 'query', POSTGRES_CONNECTIONS_MAX, (error) =>
     log.warn({ err: error }, 'PostgreSQL'),

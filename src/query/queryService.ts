@@ -1,9 +1,9 @@
 /** ClickQueryService: answers counts. Checks the request, names the wrong field. */
-import { type ServiceError, type sendUnaryData, status } from '@grpc/grpc-js';
+import { status } from '@grpc/grpc-js';
+import { answer, type CallError, callError, invalidArgument, isCallError } from '../contract/callErrors.ts';
 import type { AggregateRow } from '../contract/generated/clickledger/v1/AggregateRow.ts';
 import type { ClickQueryServiceHandlers } from '../contract/generated/clickledger/v1/ClickQueryService.ts';
 import type { QueryAggregatesRequest__Output as Request } from '../contract/generated/clickledger/v1/QueryAggregatesRequest.ts';
-import type { QueryAggregatesResponse as Response } from '../contract/generated/clickledger/v1/QueryAggregatesResponse.ts';
 import { bucketEnd, GRANULARITIES, type Granularity } from '../domain/granularity.ts';
 import { AD_ID_BYTES_MAX, cut, isId } from '../domain/limits.ts';
 import { MINUTE_MS } from '../domain/windowCounts.ts';
@@ -22,13 +22,14 @@ export interface QueryParts {
 }
 
 export function queryService({ reader, log }: QueryParts): ClickQueryServiceHandlers {
+  const explain = (error: unknown) => explainError(error, log);
   return {
     QueryAggregates: (call, callback) => {
-      respond(callback, log, async () => {
+      answer(callback, explain, async () => {
         const { adIds, range, granularity } = readRequest(call.request);
         const merged = await reader.read(adIds, range, granularity, ROWS_MAX + 1);
         if (merged.rows.length > ROWS_MAX) {
-          throw invalid(
+          throw invalidArgument(
             `the answer has more than ${ROWS_MAX} rows: ask for fewer ad_ids, a shorter range, or a coarser granularity`,
           );
         }
@@ -49,28 +50,28 @@ export function queryService({ reader, log }: QueryParts): ClickQueryServiceHand
 function readRequest(request: Request): { adIds: string[]; range: TimeRange; granularity: Granularity } {
   const { ad_ids: adIds, from_ms: fromMs, to_ms: toMs } = request;
   if (adIds.length === 0 || adIds.length > ADS_MAX)
-    throw invalid(`ad_ids must have 1 to ${ADS_MAX} entries, it has ${adIds.length}`);
+    throw invalidArgument(`ad_ids must have 1 to ${ADS_MAX} entries, it has ${adIds.length}`);
   const seen = new Set<string>();
   for (const adId of adIds) {
     const shown = JSON.stringify(cut(adId, 200));
     if (!isId(adId, AD_ID_BYTES_MAX))
-      throw invalid(
+      throw invalidArgument(
         `ad_ids ${shown} is wrong: it must be 1 to ${AD_ID_BYTES_MAX} bytes without control characters`,
       );
-    if (seen.has(adId)) throw invalid(`ad_ids ${shown} stands there twice`);
+    if (seen.has(adId)) throw invalidArgument(`ad_ids ${shown} stands there twice`);
     seen.add(adId);
   }
   for (const [field, value] of Object.entries({ from_ms: fromMs, to_ms: toMs })) {
     if (!Number.isSafeInteger(value) || value < 0 || value > TIME_MAX_MS || value % MINUTE_MS !== 0) {
-      throw invalid(
+      throw invalidArgument(
         `${field} ${value} is wrong: it must be milliseconds since 1970 on a whole minute (a multiple of ${MINUTE_MS})`,
       );
     }
   }
-  if (toMs <= fromMs) throw invalid(`to_ms ${toMs} is wrong: it must be after from_ms ${fromMs}`);
+  if (toMs <= fromMs) throw invalidArgument(`to_ms ${toMs} is wrong: it must be after from_ms ${fromMs}`);
   const granularity = GRANULARITIES.find((known) => known === request.granularity);
   if (granularity === undefined) {
-    throw invalid(
+    throw invalidArgument(
       `granularity ${request.granularity} is wrong: it must be one of ${GRANULARITIES.join(', ')}`,
     );
   }
@@ -95,23 +96,8 @@ function toMessage(row: MergedRow, range: TimeRange, granularity: Granularity): 
   };
 }
 
-type QueryError = Pick<ServiceError, 'code' | 'details'> & Error;
-
-function queryError(code: status, details: string): QueryError {
-  return Object.assign(new Error(details), { code, details });
-}
-
-function invalid(details: string): QueryError {
-  return queryError(status.INVALID_ARGUMENT, details);
-}
-
-function respond(callback: sendUnaryData<Response>, log: Log, work: () => Promise<Response>): void {
-  work().then(
-    (response) => callback(null, response),
-    (error: unknown) => {
-      if (error instanceof Error && 'details' in error) return callback(error as QueryError);
-      log.error({ err: error }, 'a query failed');
-      callback(queryError(status.UNAVAILABLE, 'the counts cannot be read now; ask again'));
-    },
-  );
+function explainError(error: unknown, log: Log): CallError {
+  if (isCallError(error)) return error;
+  log.error({ err: error }, 'a query failed');
+  return callError(status.UNAVAILABLE, 'the counts cannot be read now; ask again');
 }

@@ -9,8 +9,8 @@
 import type { ClickStreams } from '../../src/actors/ports.ts';
 import { decodeClickBatch } from '../../src/adapters/nats/clickBatchCodec.ts';
 import type { ClickBatch } from '../../src/domain/clickBatch.ts';
+import type { PublishedBatch } from '../../src/domain/position.ts';
 import { StreamGapError, type StreamMessage, type StreamState } from '../../src/domain/streamMessage.ts';
-import type { PublishedBatch } from '../../src/gateway/ports.ts';
 import { LostConnection, Trouble } from './trouble.ts';
 
 interface ShardStream {

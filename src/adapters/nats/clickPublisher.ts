@@ -1,12 +1,8 @@
 /** Publishes batches of clicks; returns when JetStream has them on disk. */
 import type { JetStreamClient, JetStreamManager } from 'nats';
+import type { PublishedBatch } from '../../domain/position.ts';
 import { clickSubject, readStreamState } from './clickStreams.ts';
 import type { Connectivity } from './connectivity.ts';
-
-export interface PublishedBatch {
-  readonly incarnation: string;
-  readonly sequence: number;
-}
 
 export class ClickPublisher {
   readonly #client: JetStreamClient;

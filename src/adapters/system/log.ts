@@ -1,8 +1,9 @@
 /** A process's log: a JSON line on standard output for each thing worth knowing. */
 import { type Logger, pino } from 'pino';
 
-export function createLog(name: string, level: string): Logger {
-  return pino({ name, level, base: { name } });
+/** Writes from `info` on until the process has read its settings and sets the log's `level`. */
+export function createLog(name: string): Logger {
+  return pino({ name, base: { name } });
 }
 
 /** Says that the process does its work from now on; whoever started it waits for this line, at any LOG_LEVEL. */
