@@ -92,6 +92,13 @@ describe('the code', () => {
     }
   });
 
+  test('what the simulator runs waits only by the timers that it is handed', async () => {
+    for (const folder of ['domain', 'gateway', 'actors']) {
+      for (const file of await filesBelow(`src/${folder}`, '.ts'))
+        expect(await read(file), file).not.toMatch(/Bun\.sleep\(|setTimeout\(|setImmediate\(|setInterval\(/);
+    }
+  });
+
   test('every file says at its top what it is for', async () => {
     for (const file of await filesBelow('src', '.ts')) {
       expect((await read(file)).replace(/^#!.*\n/, ''), file).toMatch(/^\/\*\*/);

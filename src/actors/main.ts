@@ -17,6 +17,7 @@ import { checkRedis } from '../adapters/redis/requirements.ts';
 import { systemClock } from '../adapters/system/clock.ts';
 import { runProcess } from '../adapters/system/lifecycle.ts';
 import { createLog, logReady } from '../adapters/system/log.ts';
+import { systemTimers } from '../adapters/system/timers.ts';
 import { readConfig } from './config.ts';
 import { ActorNode } from './node.ts';
 import type { ClickStreams, Ledger } from './ports.ts';
@@ -66,6 +67,7 @@ await runProcess(log, async () => {
     flushIntervalMs: config.flushIntervalMs,
     heartbeatMs: config.heartbeatMs,
     clock: systemClock,
+    timers: systemTimers,
   });
   await node.start();
   serveLiveDeltas(

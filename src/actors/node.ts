@@ -36,9 +36,8 @@ export class ActorNode {
   readonly #owners = new Map<number, Ownership>();
   readonly #running = new Set<Promise<void>>();
   readonly #failures = new Map<number, Failure>();
+  readonly #draining = new AbortController();
   #beating: Promise<void> = Promise.resolve();
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #draining = false;
 
   constructor(parts: NodeParts) {
     this.#parts = parts;
@@ -48,7 +47,7 @@ export class ActorNode {
   /** Takes its shards for the first time, then keeps a heartbeat. */
   async start(): Promise<void> {
     await this.#claim();
-    this.#scheduleBeat();
+    this.#beating = this.#keepBeating();
   }
 
   /** The shards that this process owns now, in order. */
@@ -62,8 +61,7 @@ export class ActorNode {
 
   /** Counts and flushes everything that is on the streams now, then gives the shards back. */
   async drain(): Promise<void> {
-    this.#draining = true;
-    clearTimeout(this.#timer);
+    this.#draining.abort();
     await this.#beating;
     // A shard whose stream does not answer is not held up for the others: what it has not flushed is counted again.
     await this.#eachShard('draining', this.#actors(), async (actor) => {
@@ -77,12 +75,14 @@ export class ActorNode {
     await this.#parts.ledger.release();
   }
 
-  #scheduleBeat(): void {
-    this.#timer = setTimeout(() => {
-      this.#beating = this.#beat().finally(() => {
-        if (!this.#draining) this.#scheduleBeat();
-      });
-    }, this.#parts.heartbeatMs);
+  async #keepBeating(): Promise<void> {
+    const { timers, heartbeatMs } = this.#parts;
+    const draining = this.#draining.signal;
+    for (;;) {
+      await timers.pause(heartbeatMs, draining);
+      if (draining.aborted) return;
+      await this.#beat();
+    }
   }
 
   async #beat(): Promise<void> {

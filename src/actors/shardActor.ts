@@ -13,8 +13,10 @@ import type { LiveDelta, LiveRequest } from '../domain/aggregates.ts';
 import type { Checkpoint, Heartbeat } from '../domain/checkpoint.ts';
 import type { DeadLetter } from '../domain/deadLetter.ts';
 import type { DeltaRow, Flush } from '../domain/flush.ts';
+import { insist } from '../domain/insist.ts';
 import { countJudged, type JudgedMessage, judgeMessage } from '../domain/judgedMessage.ts';
 import { StreamGapError, type StreamMessage, type StreamState } from '../domain/streamMessage.ts';
+import type { Timers } from '../domain/timers.ts';
 import { WINDOW_CLICKS_MAX } from '../domain/windowCounts.ts';
 import { AdActor } from './adActor.ts';
 import type { ClickStreams, FoldMemory, Ledger, Log, Routing } from './ports.ts';
@@ -25,8 +27,8 @@ const FLUSH_ROWS_MAX = 20_000;
 const FLUSH_DEAD_LETTERS_MAX = 1_000;
 const FLUSH_RECORDS_MAX = WINDOW_CLICKS_MAX / 2;
 
-const RETRY_FIRST_MS = 100;
-const RETRY_MAX_MS = 5_000;
+const RETRY_PAUSE_FIRST_MS = 100;
+const RETRY_PAUSE_MAX_MS = 5_000;
 
 export interface ShardParts {
   readonly streams: ClickStreams;
@@ -34,6 +36,7 @@ export interface ShardParts {
   readonly memory: FoldMemory;
   readonly ledger: Ledger;
   readonly log: Log;
+  readonly timers: Timers;
   readonly newGeneration: () => string;
   readonly flushIntervalMs: number;
 }
@@ -151,7 +154,7 @@ export class ShardActor {
   async #flushLoop(): Promise<void> {
     const stop = this.#stop.signal;
     while (!stop.aborted) {
-      await sleepUnless(stop, this.#parts.flushIntervalMs);
+      await this.#parts.timers.pause(this.#parts.flushIntervalMs, stop);
       if (!stop.aborted) await this.#flushNow();
     }
   }
@@ -246,19 +249,22 @@ export class ShardActor {
 
   /** I8: tries until PostgreSQL says what became of the flush. */
   async #store(flush: Flush): Promise<void> {
-    for (let waitMs = RETRY_FIRST_MS; ; waitMs = Math.min(waitMs * 2, RETRY_MAX_MS)) {
-      try {
-        const outcome = await this.#parts.ledger.store(flush);
-        if (outcome.kind === 'stored') return;
-        throw new FencedError(
-          `shard ${this.shard}, epoch ${flush.epoch}, floor ${flush.floor} is fenced: found ${outcome.found}`,
-        );
-      } catch (error) {
-        if (error instanceof FencedError) throw error;
-        this.#parts.log.warn({ shard: this.shard, err: error }, 'a flush did not go through; trying again');
-        await Bun.sleep(waitMs);
-        if (this.#stop.signal.reason !== DRAINED) this.#stop.signal.throwIfAborted();
-      }
+    const { ledger, log, timers } = this.#parts;
+    const stop = this.#stop.signal;
+    const outcome = await insist(() => ledger.store(flush), {
+      timers,
+      pauseFirstMs: RETRY_PAUSE_FIRST_MS,
+      pauseMaxMs: RETRY_PAUSE_MAX_MS,
+      check: () => {
+        if (stop.reason !== DRAINED) stop.throwIfAborted();
+      },
+      onFailure: (error) =>
+        log.warn({ shard: this.shard, err: error }, 'a flush did not go through; trying again'),
+    });
+    if (outcome.kind === 'fenced') {
+      throw new FencedError(
+        `shard ${this.shard}, epoch ${flush.epoch}, floor ${flush.floor} is fenced: found ${outcome.found}`,
+      );
     }
   }
 
@@ -303,17 +309,4 @@ const DRAINED = new Error('drained');
 
 function emptyDelta(): Delta {
   return { rows: 0, records: 0, duplicates: 0, deadLetters: [] };
-}
-
-function sleepUnless(stop: AbortSignal, ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    if (stop.aborted) return resolve();
-    const end = () => {
-      clearTimeout(timer);
-      stop.removeEventListener('abort', end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    stop.addEventListener('abort', end);
-  });
 }

@@ -4,12 +4,14 @@
  * this shard waits.
  */
 import { type FoldReply, horizonStartMs } from '../domain/fold.ts';
+import { insist } from '../domain/insist.ts';
 import type { JudgedMessage } from '../domain/judgedMessage.ts';
 import type { StreamMessage } from '../domain/streamMessage.ts';
+import type { Timers } from '../domain/timers.ts';
 import type { ClickStreams, FoldMemory, Log } from './ports.ts';
 
-const RETRY_FIRST_MS = 50;
-const RETRY_MAX_MS = 2_000;
+const RETRY_PAUSE_FIRST_MS = 50;
+const RETRY_PAUSE_MAX_MS = 2_000;
 
 export interface VerdictsParts {
   readonly shard: number;
@@ -17,6 +19,7 @@ export interface VerdictsParts {
   readonly memory: FoldMemory;
   readonly horizonMs: number;
   readonly log: Log;
+  readonly timers: Timers;
   /** Decodes and judges a message, as the owner does. */
   readonly examine: (message: StreamMessage) => Promise<JudgedMessage>;
   /** A new random word for each generation of the memory. */
@@ -112,17 +115,18 @@ export class Verdicts {
     );
   }
 
-  /** Tries until it works: a server that does not answer has said nothing (I7). */
-  async #insist<T>(stop: AbortSignal, attempt: () => Promise<T>): Promise<T> {
-    for (let waitMs = RETRY_FIRST_MS; ; waitMs = Math.min(waitMs * 2, RETRY_MAX_MS)) {
-      stop.throwIfAborted();
-      try {
-        return await attempt();
-      } catch (error) {
-        if (waitMs === RETRY_MAX_MS)
-          this.#parts.log.warn({ shard: this.#parts.shard, err: error }, 'the fold does not answer; waiting');
-        await Bun.sleep(waitMs);
-      }
-    }
+  /** A server that does not answer has said nothing (I7). */
+  #insist<T>(stop: AbortSignal, attempt: () => Promise<T>): Promise<T> {
+    const { shard, log, timers } = this.#parts;
+    return insist(attempt, {
+      timers,
+      pauseFirstMs: RETRY_PAUSE_FIRST_MS,
+      pauseMaxMs: RETRY_PAUSE_MAX_MS,
+      check: () => stop.throwIfAborted(),
+      onFailure: (error, pauseMs) => {
+        if (pauseMs === RETRY_PAUSE_MAX_MS)
+          log.warn({ shard, err: error }, 'the fold does not answer; waiting');
+      },
+    });
   }
 }

@@ -7,6 +7,7 @@
  * bounded; beyond, the caller is told.
  */
 
+import type { Timers } from '../domain/timers.ts';
 import type { Log, PublishBatch } from './ports.ts';
 import { OverloadedError, UnavailableError } from './unavailable.ts';
 
@@ -23,6 +24,7 @@ export interface GroupCommitParts {
   /** One message's bytes, of the bytes of its records. */
   readonly encodeBatch: (records: readonly Uint8Array[]) => Uint8Array;
   readonly newBatchId: () => string;
+  readonly timers: Pick<Timers, 'nextTurn'>;
   readonly log: Log;
 }
 
@@ -90,7 +92,7 @@ export class GroupCommit {
   #schedule(shard: number, lane: Lane): void {
     if (lane.inFlight || lane.waiting.length === 0) return;
     lane.inFlight = true;
-    setImmediate(() => {
+    this.#parts.timers.nextTurn(() => {
       void this.#send(shard, lane, takeBatch(lane)).then(() => {
         lane.inFlight = false;
         this.#schedule(shard, lane);

@@ -14,6 +14,7 @@ import { upsertAds } from '../adapters/postgres/upsertAds.ts';
 import { systemClock } from '../adapters/system/clock.ts';
 import { runProcess } from '../adapters/system/lifecycle.ts';
 import { createLog, logReady } from '../adapters/system/log.ts';
+import { systemTimers } from '../adapters/system/timers.ts';
 import { AdDirectory } from './adDirectory.ts';
 import { catalogService } from './catalogService.ts';
 import { ClickHttp, nothingThere } from './clickHttp.ts';
@@ -58,6 +59,7 @@ await runProcess(log, async () => {
     publish: (shard, bytes, batchId) => publisher.publish(shard, bytes, batchId),
     encodeBatch: (records) => encodeClickBatch(routing.table.sequence, records),
     newBatchId: () => `${run}-${++batches}`,
+    timers: systemTimers,
     log,
   });
   const clickLog = new ClickLog({ routing, groupCommit, encodeRecord: encodeClickRecord, log });

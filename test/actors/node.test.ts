@@ -2,6 +2,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { ActorNode } from '../../src/actors/node.ts';
 import { encodeClickBatch, encodeClickRecord } from '../../src/adapters/nats/clickBatchCodec.ts';
+import { systemTimers } from '../../src/adapters/system/timers.ts';
 import { NOON_MS, RULES, recordOf, uuid7At } from '../support/clicks.ts';
 import { MemoryFolds } from '../support/memoryFold.ts';
 import { MemoryLedger } from '../support/memoryLedger.ts';
@@ -36,6 +37,7 @@ class Cluster {
       ledger: this.ledger.of(name, LEASE_MS),
       memoryOf: (shard, incarnation) => this.folds.of(shard, incarnation),
       log: this.log,
+      timers: systemTimers,
       newGeneration: () => `generation-${++this.#generations}`,
       flushIntervalMs,
       heartbeatMs: HEARTBEAT_MS,

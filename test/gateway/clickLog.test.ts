@@ -6,6 +6,7 @@ import {
   encodeClickBatch,
   encodeClickRecord,
 } from '../../src/adapters/nats/clickBatchCodec.ts';
+import { systemTimers } from '../../src/adapters/system/timers.ts';
 import type { ClickRecord } from '../../src/domain/clickRecord.ts';
 import { CLOSED_UNTIL_AHEAD_MS } from '../../src/domain/routingTable.ts';
 import { ClickLog } from '../../src/gateway/clickLog.ts';
@@ -29,6 +30,7 @@ function setUp(routingStream = new MemoryRoutingStream(SHARDS, RULES)) {
     const groupCommit = new GroupCommit({
       publish: (shard, bytes, batchId) => streams.publish(shard, bytes, batchId),
       encodeBatch: (records) => encodeClickBatch(routing.table.sequence, records),
+      timers: systemTimers,
       newBatchId: () => `batch-${++batches}`,
       log,
     });

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeClickBatch, encodeClickBatch } from '../../src/adapters/nats/clickBatchCodec.ts';
+import { systemTimers } from '../../src/adapters/system/timers.ts';
 import { type Committed, GroupCommit, PARCEL_BYTES_MAX } from '../../src/gateway/groupCommit.ts';
 import { OverloadedError, UnavailableError } from '../../src/gateway/unavailable.ts';
 import { NOON_MS } from '../support/clicks.ts';
@@ -22,6 +23,7 @@ function setUp() {
   const groupCommit = new GroupCommit({
     publish: (shard, bytes, batchId) => streams.publish(shard, bytes, batchId),
     encodeBatch: (records) => encodeClickBatch(1, records),
+    timers: systemTimers,
     newBatchId: () => {
       batchIds.push(`batch-${batchIds.length}`);
       return `batch-${batchIds.length - 1}`;
@@ -126,6 +128,7 @@ describe('group commit', () => {
         if (broken) throw new RangeError('too large');
         return encodeClickBatch(1, records);
       },
+      timers: systemTimers,
       newBatchId: () => 'id',
       log,
     });

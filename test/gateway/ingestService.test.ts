@@ -8,6 +8,7 @@ import {
   encodeClickBatch,
   encodeClickRecord,
 } from '../../src/adapters/nats/clickBatchCodec.ts';
+import { systemTimers } from '../../src/adapters/system/timers.ts';
 import type { BatchIngestClicksResponse__Output as BatchResponse } from '../../src/contract/generated/clickledger/v1/BatchIngestClicksResponse.ts';
 import type { Click } from '../../src/contract/generated/clickledger/v1/Click.ts';
 import { CLICKS_A_REQUEST_MAX } from '../../src/domain/limits.ts';
@@ -39,6 +40,7 @@ async function setUp() {
   const groupCommit = new GroupCommit({
     publish: (shard, bytes, batchId) => streams.publish(shard, bytes, batchId),
     encodeBatch: (records) => encodeClickBatch(routing.table.sequence, records),
+    timers: systemTimers,
     newBatchId: () => `batch-${++batches}`,
     log,
   });

@@ -6,6 +6,7 @@
 import type { Ledger } from '../../src/actors/ports.ts';
 import { ShardActor } from '../../src/actors/shardActor.ts';
 import { encodeClickBatch, encodeClickRecord } from '../../src/adapters/nats/clickBatchCodec.ts';
+import { systemTimers } from '../../src/adapters/system/timers.ts';
 import type { ClickRecord } from '../../src/domain/clickRecord.ts';
 import type { RuleSet } from '../../src/domain/ruleSet.ts';
 import { NOON_MS, RULES } from './clicks.ts';
@@ -78,6 +79,7 @@ export class ShardWorld {
       memory: this.folds.of(this.shard, 'made-1'),
       ledger,
       log: this.log,
+      timers: systemTimers,
       newGeneration: () => `generation-${++this.#generations}`,
     };
   }

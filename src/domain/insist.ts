@@ -1,0 +1,26 @@
+/** Tries until it works, with growing pauses: for servers that come back, where giving up would lose something. */
+import type { Timers } from './timers.ts';
+
+export interface Insistence {
+  readonly timers: Timers;
+  /** The pause after the first failure; it doubles up to `pauseMaxMs`. */
+  readonly pauseFirstMs: number;
+  readonly pauseMaxMs: number;
+  /** Asked before every try: what it throws ends them. */
+  readonly check: () => void;
+  /** Hears of every failure and of the pause after it. */
+  readonly onFailure: (error: unknown, pauseMs: number) => void;
+}
+
+/** What `attempt` brings in the end. @throws what `check` throws, nothing else */
+export async function insist<T>(attempt: () => Promise<T>, how: Insistence): Promise<T> {
+  for (let pauseMs = how.pauseFirstMs; ; pauseMs = Math.min(pauseMs * 2, how.pauseMaxMs)) {
+    how.check();
+    try {
+      return await attempt();
+    } catch (error) {
+      how.onFailure(error, pauseMs);
+      await how.timers.pause(pauseMs);
+    }
+  }
+}
