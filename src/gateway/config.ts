@@ -14,6 +14,8 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     'dedupHorizonMs',
     'maxFutureSkewMs',
     'publishTimeoutMs',
+    'spoolDirectory',
+    'spoolBytesMax',
     'httpTimeoutMs',
     'logLevel',
   ]);

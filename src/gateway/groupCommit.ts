@@ -3,24 +3,26 @@
  * together as one message when it is there. Self-clocked, without a timer: batches grow with the load, and a lone
  * click leaves at the end of its event-loop turn.
  *
- * Owns what is not yet confirmed. I1: `submit` answers only when JetStream has the bytes on disk. I14: what waits is
- * bounded; beyond, the caller is told.
+ * Owns what is not yet confirmed. I1: `submit` answers only when the clicks are on disk: JetStream's, or the spool's
+ * where JetStream does not confirm in time. From then on that shard's batches go to the spool at once, until one of
+ * them got through (`delivered`): nobody waits for a broker that is away. I14: what waits is bounded; beyond, the
+ * caller is told.
  */
-
+import type { PublishedBatch } from '../domain/position.ts';
 import type { Timers } from '../domain/timers.ts';
 import type { Log, PublishBatch } from './ports.ts';
+import type { Spool } from './spool.ts';
 import { OverloadedError, UnavailableError } from './unavailable.ts';
 
-/** A message of this size and one parcel more stays well below the broker's limit of 1 MiB. */
+/** A message of this size and one parcel more (parcels.ts) stays well below the broker's limit of 1 MiB. */
 const BATCH_BYTES_MAX = 512 * 1024;
 const BATCH_RECORDS_MAX = 8_000;
-/** Largest parcel: callers cut what is larger. */
-export const PARCEL_BYTES_MAX = 128 * 1024;
 /** Bytes that may wait for one shard. */
 const WAITING_BYTES_MAX = 16 * 1024 * 1024;
 
 export interface GroupCommitParts {
   readonly publish: PublishBatch;
+  readonly spool: Pick<Spool, 'append'>;
   /** One message's bytes, of the bytes of its records. */
   readonly encodeBatch: (records: readonly Uint8Array[]) => Uint8Array;
   readonly newBatchId: () => string;
@@ -28,26 +30,24 @@ export interface GroupCommitParts {
   readonly log: Log;
 }
 
-/** Where a parcel's first record stands; the others follow it. */
-export interface Committed {
-  readonly incarnation: string;
-  readonly sequence: number;
-  readonly firstIndex: number;
-}
+/** Where a parcel's first record stands, the others follow it; or that it is in the spool. */
+export type Committed =
+  | { readonly incarnation: string; readonly sequence: number; readonly firstIndex: number }
+  | 'spooled';
 
-interface Parcel {
+interface Waiting {
   readonly records: readonly Uint8Array[];
   readonly bytes: number;
   readonly resolve: (committed: Committed) => void;
-  readonly reject: (error: Error) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 interface Lane {
-  waiting: Parcel[];
+  waiting: Waiting[];
   waitingBytes: number;
   inFlight: boolean;
-  /** The last batch could not be confirmed: said once, not for every batch of an outage. */
-  failing: boolean;
+  /** JetStream does not confirm this shard's batches, and the spool holds one of them. */
+  away: boolean;
 }
 
 export class GroupCommit {
@@ -82,7 +82,7 @@ export class GroupCommit {
   #laneOf(shard: number): Lane {
     let lane = this.#lanes.get(shard);
     if (lane === undefined) {
-      lane = { waiting: [], waitingBytes: 0, inFlight: false, failing: false };
+      lane = { waiting: [], waitingBytes: 0, inFlight: false, away: false };
       this.#lanes.set(shard, lane);
     }
     return lane;
@@ -100,32 +100,53 @@ export class GroupCommit {
     });
   }
 
-  async #send(shard: number, lane: Lane, parcels: readonly Parcel[]): Promise<void> {
-    const { publish, encodeBatch, newBatchId, log } = this.#parts;
+  async #send(shard: number, lane: Lane, parcels: readonly Waiting[]): Promise<void> {
     try {
-      const bytes = encodeBatch(parcels.flatMap(({ records }) => records));
-      const { incarnation, sequence } = await publish(shard, bytes, newBatchId());
-      if (lane.failing) log.warn({ shard }, 'clicks are durable again');
-      lane.failing = false;
+      const bytes = this.#parts.encodeBatch(parcels.flatMap(({ records }) => records));
+      const published = await this.#makeDurable(shard, lane, bytes);
       let firstIndex = 0;
       for (const { records, resolve } of parcels) {
-        resolve({ incarnation, sequence, firstIndex });
+        resolve(published === 'spooled' ? published : { ...published, firstIndex });
         firstIndex += records.length;
       }
     } catch (error) {
-      if (!lane.failing)
+      const told = error instanceof OverloadedError || error instanceof UnavailableError;
+      const reason = told
+        ? error
+        : new UnavailableError('the clicks could not be made durable', { cause: error });
+      for (const { reject } of parcels) reject(reason);
+    }
+  }
+
+  async #makeDurable(shard: number, lane: Lane, bytes: Uint8Array): Promise<PublishedBatch | 'spooled'> {
+    const { publish, spool, newBatchId, log } = this.#parts;
+    const batchId = newBatchId();
+    if (!lane.away) {
+      try {
+        return await publish(shard, bytes, batchId);
+      } catch (error) {
         log.error(
           { shard, err: error },
-          'clicks cannot be confirmed as durable; they are refused until they can',
+          'JetStream does not confirm clicks; they go to the spool until it does',
         );
-      lane.failing = true;
-      for (const { reject } of parcels)
-        reject(new UnavailableError('the clicks could not be confirmed as durable', { cause: error }));
+      }
     }
+    // It may be on the stream all the same: it goes again with the same bytes and id.
+    await spool.append({ kind: 'batch', batchId, shard, bytes });
+    // Only now: what is in the spool is tried again and again, and brings the shard back.
+    lane.away = true;
+    return 'spooled';
+  }
+
+  /** A batch of this shard got through: the next ones go to JetStream again. */
+  delivered(shard: number): void {
+    const lane = this.#laneOf(shard);
+    if (lane.away) this.#parts.log.warn({ shard }, 'JetStream confirms clicks again');
+    lane.away = false;
   }
 }
 
-function takeBatch(lane: Lane): Parcel[] {
+function takeBatch(lane: Lane): Waiting[] {
   let bytes = 0;
   let records = 0;
   let count = 0;

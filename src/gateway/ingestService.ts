@@ -11,11 +11,10 @@ import type { ClickIngestServiceHandlers } from '../contract/generated/clickledg
 import type { IngestResult } from '../contract/generated/clickledger/v1/IngestResult.ts';
 import type { ClickRecord } from '../domain/clickRecord.ts';
 import { CLICKS_A_REQUEST_MAX, fits, SOURCE_BYTES_MAX } from '../domain/limits.ts';
-import type { Position } from '../domain/position.ts';
 import type { AdDirectory } from './adDirectory.ts';
 import { explainError } from './callErrors.ts';
 import { type Admission, admitClick, refuseUnknownAd } from './clickAdmission.ts';
-import type { ClickLog } from './clickLog.ts';
+import type { ClickLog, Durable } from './clickLog.ts';
 import type { Log } from './ports.ts';
 import { OverloadedError, UnavailableError } from './unavailable.ts';
 
@@ -27,7 +26,7 @@ const STREAM_REQUESTS_MAX = 16;
 
 export interface IngestParts {
   readonly ads: AdDirectory;
-  readonly clickLog: ClickLog;
+  readonly clickLog: Pick<ClickLog, 'append'>;
   readonly userKeySalt: Uint8Array;
   /** Milliseconds since the Unix epoch. */
   readonly clock: () => number;
@@ -99,11 +98,11 @@ class Ingest {
     const admissions = await this.#admit(source, clicks);
     const records: ClickRecord[] = [];
     for (const admission of admissions) if (admission.kind === 'admitted') records.push(admission.record);
-    const positions = await this.#parts.clickLog.append(records);
+    const durable = await this.#parts.clickLog.append(records);
     let next = 0;
     return admissions.map((admission) =>
       admission.kind === 'admitted'
-        ? accepted(positions[next++])
+        ? accepted(durable[next++])
         : { status: 'REJECTED', reason: admission.reason },
     );
   }
@@ -130,9 +129,10 @@ const BEYOND_LIMIT: Admission = {
   reason: `clicks has more than ${CLICKS_A_REQUEST_MAX} entries: the ones beyond must be sent in another request`,
 };
 
-function accepted(position: Position | undefined): IngestResult {
-  if (position === undefined) throw new Error('a click was published without a position');
-  const { shard, incarnation, sequence, index } = position;
+function accepted(durable: Durable | undefined): IngestResult {
+  if (durable === undefined) throw new Error('a click was made durable without a position');
+  if (durable === 'spooled') return { status: 'ACCEPTED' };
+  const { shard, incarnation, sequence, index } = durable;
   return {
     status: 'ACCEPTED',
     receipt: { shard, stream_incarnation: incarnation, stream_sequence: sequence, index },

@@ -1,9 +1,10 @@
 /** The gateway process: answers click URLs over HTTP, takes clicks and ads over gRPC. */
 import { randomUUID } from 'node:crypto';
+import { SpoolFolder } from '../adapters/disk/spoolFolder.ts';
 import { AdCatalogService, ClickIngestService, ingestPackage } from '../adapters/grpc/contract.ts';
 import { startGrpcServer } from '../adapters/grpc/server.ts';
 import { announceAds, onAdsChanged } from '../adapters/nats/catalogChanges.ts';
-import { encodeClickBatch, encodeClickRecord } from '../adapters/nats/clickBatchCodec.ts';
+import { decodeClickFacts, encodeClickBatch, encodeClickRecord } from '../adapters/nats/clickBatchCodec.ts';
 import { ClickPublisher } from '../adapters/nats/clickPublisher.ts';
 import { connectNats, natsAnswers } from '../adapters/nats/connection.ts';
 import { Connectivity } from '../adapters/nats/connectivity.ts';
@@ -18,11 +19,11 @@ import { systemTimers } from '../adapters/system/timers.ts';
 import { AdDirectory } from './adDirectory.ts';
 import { catalogService } from './catalogService.ts';
 import { ClickHttp, nothingThere } from './clickHttp.ts';
-import { ClickLog } from './clickLog.ts';
+import { openClickPath } from './clickPath.ts';
 import { readConfig } from './config.ts';
-import { GroupCommit } from './groupCommit.ts';
 import { ingestService } from './ingestService.ts';
 import type { AdStore } from './ports.ts';
+import { readiness } from './readiness.ts';
 
 const POSTGRES_CONNECTIONS_MAX = 4;
 const DRAIN_MS = 8_000;
@@ -35,8 +36,9 @@ await runProcess(log, async () => {
   const config = readConfig(process.env);
   log.level = config.logLevel;
   const nats = await connectNats(config.natsUrl, 'gateway');
-  const manager = await nats.jetstreamManager();
-  const client = nats.jetstream();
+  const answersIn = { timeout: config.publishTimeoutMs };
+  const manager = await nats.jetstreamManager(answersIn);
+  const client = nats.jetstream(answersIn);
   const pool = connectPostgres(config.databaseUrl, 'gateway', POSTGRES_CONNECTIONS_MAX, (error) =>
     log.warn({ err: error }, 'PostgreSQL'),
   );
@@ -55,14 +57,18 @@ await runProcess(log, async () => {
   const publisher = new ClickPublisher(client, manager, new Connectivity(nats), config.publishTimeoutMs);
   const run = randomUUID();
   let batches = 0;
-  const groupCommit = new GroupCommit({
+  const { clickLog, spool, drainSpool } = await openClickPath({
+    routing,
     publish: (shard, bytes, batchId) => publisher.publish(shard, bytes, batchId),
-    encodeBatch: (records) => encodeClickBatch(routing.table.sequence, records),
+    folder: await SpoolFolder.open(config.spoolDirectory),
+    bytesMax: config.spoolBytesMax,
+    encodeRecord: encodeClickRecord,
+    encodeBatch: encodeClickBatch,
+    decodeRecord: decodeClickFacts,
     newBatchId: () => `${run}-${++batches}`,
     timers: systemTimers,
     log,
   });
-  const clickLog = new ClickLog({ routing, groupCommit, encodeRecord: encodeClickRecord, log });
   const shared = { ads, clickLog, userKeySalt: config.userKeySalt, clock: systemClock, log };
 
   const draining = new AbortController();
@@ -89,10 +95,7 @@ await runProcess(log, async () => {
     routes: {
       '/click': (request, server) => clickHttp.handle(request, server.requestIP(request)?.address ?? ''),
       '/healthz': Response.json({ status: 'ok' }),
-      '/readyz': async () =>
-        (await natsAnswers(nats, READY_MS))
-          ? Response.json({ status: 'ready' })
-          : Response.json({ status: 'JetStream does not answer' }, { status: 503 }),
+      '/readyz': async () => readiness(await natsAnswers(nats, READY_MS), spool),
     },
     fetch: nothingThere,
     error: (error) => {
@@ -100,11 +103,14 @@ await runProcess(log, async () => {
       return Response.json({ error: 'the gateway failed; the click may be tried again' }, { status: 503 });
     },
   });
+  const drained = drainSpool(draining.signal);
   logReady(log, { http: http.port, ingest: config.ingestPort });
 
   return async () => {
     draining.abort();
-    await Promise.all([http.stop(), grpc.stop(DRAIN_MS)]);
+    await Promise.all([http.stop(), grpc.stop(DRAIN_MS), drained]);
+    if (spool.bytes > 0)
+      log.warn({ bytes: spool.bytes }, 'clicks stay in the spool; they are sent at the next start');
     await Promise.all([nats.drain(), pool.end()]);
   };
 });

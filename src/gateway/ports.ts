@@ -14,6 +14,18 @@ export interface RoutingWriter {
   append(entry: RoutingEntry): Promise<boolean>;
 }
 
+/** The files of the spool, by their numbers. */
+export interface SpoolFolder {
+  /** What is there, in order; and the highest number among it, files set aside included. */
+  list(): Promise<{ segments: { number: number; bytes: number }[]; lastNumber: number }>;
+  read(number: number): Promise<Uint8Array>;
+  /** Writes at `offset`, the segment's end; returns when it is on disk. */
+  append(number: number, offset: number, bytes: Uint8Array): Promise<void>;
+  remove(number: number): Promise<void>;
+  /** Keeps the file for people to look at. */
+  setAside(number: number): Promise<void>;
+}
+
 export interface AdStore {
   /** Those of the ads that exist. */
   read(adIds: readonly string[]): Promise<Ad[]>;
@@ -25,6 +37,7 @@ export interface AdStore {
 }
 
 export interface Log {
+  info(facts: object, message: string): void;
   warn(facts: object, message: string): void;
   error(facts: object, message: string): void;
 }

@@ -1,45 +1,40 @@
 /** Which clicks may be published when (I3), and where they stand. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  decodeClickBatch,
-  encodeClickBatch,
-  encodeClickRecord,
-} from '../../src/adapters/nats/clickBatchCodec.ts';
-import { systemTimers } from '../../src/adapters/system/timers.ts';
+import { decodeClickBatch } from '../../src/adapters/nats/clickBatchCodec.ts';
 import type { ClickRecord } from '../../src/domain/clickRecord.ts';
+import type { Position } from '../../src/domain/position.ts';
 import { CLOSED_UNTIL_AHEAD_MS } from '../../src/domain/routingTable.ts';
-import { ClickLog } from '../../src/gateway/clickLog.ts';
-import { GroupCommit, PARCEL_BYTES_MAX } from '../../src/gateway/groupCommit.ts';
+import type { Durable } from '../../src/gateway/clickLog.ts';
+import { PARCEL_BYTES_MAX } from '../../src/gateway/parcels.ts';
 import { OverloadedError, UnavailableError } from '../../src/gateway/unavailable.ts';
+import { clickPathOver } from '../support/clickPath.ts';
 import { NOON_MS, RULES, recordOf, uuid7At } from '../support/clicks.ts';
 import { type MemoryRoutingLog, MemoryRoutingStream } from '../support/memoryRouting.ts';
+import { MemorySpoolFolder } from '../support/memorySpoolFolder.ts';
 import { MemoryStreams } from '../support/memoryStream.ts';
 import { SilentLog } from '../support/silentLog.ts';
 import { turns } from '../support/until.ts';
 
 const SHARDS = 8;
 
-function setUp(routingStream = new MemoryRoutingStream(SHARDS, RULES)) {
+async function setUp(routingStream = new MemoryRoutingStream(SHARDS, RULES)) {
   const streams = new MemoryStreams(() => NOON_MS);
   streams.ensure(SHARDS * 2);
   const log = new SilentLog();
-  let batches = 0;
-  const open = () => {
+  const open = async () => {
     const routing = routingStream.open();
-    const groupCommit = new GroupCommit({
-      publish: (shard, bytes, batchId) => streams.publish(shard, bytes, batchId),
-      encodeBatch: (records) => encodeClickBatch(routing.table.sequence, records),
-      timers: systemTimers,
-      newBatchId: () => `batch-${++batches}`,
-      log,
-    });
-    return {
-      routing,
-      clickLog: new ClickLog({ routing, groupCommit, encodeRecord: encodeClickRecord, log }),
-    };
+    return { routing, ...(await clickPathOver(streams, routing, { log })) };
   };
-  return { streams, log, routingStream, open, ...open() };
+  return { streams, log, routingStream, open, ...(await open()) };
+}
+
+/** The places of clicks that are all on the streams. */
+function positionsOf(durable: readonly Durable[]): Position[] {
+  return durable.map((one) => {
+    if (one === 'spooled') throw new Error('a click is in the spool');
+    return one;
+  });
 }
 
 /** A click whose UUIDs are of this time, received then. */
@@ -71,17 +66,16 @@ function countAppends(routing: MemoryRoutingLog): () => number {
 
 describe('positions', () => {
   it('say where each click of a call stands, in the order of the call', async () => {
-    const { streams, clickLog, routing } = setUp();
+    const { streams, clickLog, routing } = await setUp();
     const clicks = Array.from({ length: 40 }, (_, number) =>
       clickAt(NOON_MS, number, { adId: `ad-${number % 7}` }),
     );
-    const [first, ...others] = await Promise.all([
-      clickLog.append(clicks),
-      clickLog.append(clicks.slice(0, 3)),
-    ]);
+    const [first = [], ...others] = (
+      await Promise.all([clickLog.append(clicks), clickLog.append(clicks.slice(0, 3))])
+    ).map(positionsOf);
     expect(others[0]?.length).toBe(3);
     for (const [index, click] of clicks.entries()) {
-      const position = first?.[index];
+      const position = first[index];
       expect(position?.shard).toBe(routing.table.route(click));
       const message = streams.messages(position?.shard ?? -1)[(position?.sequence ?? 0) - 1];
       const standing = decodeClickBatch(message?.bytes ?? new Uint8Array())?.records[position?.index ?? -1];
@@ -91,17 +85,17 @@ describe('positions', () => {
   });
 
   it('are none for no clicks', async () => {
-    const { streams, clickLog } = setUp();
+    const { streams, clickLog } = await setUp();
     expect(await clickLog.append([])).toEqual([]);
     expect(published(streams)).toBe(0);
   });
 
   it('are right for clicks that together are larger than a message', async () => {
-    const { streams, clickLog } = setUp();
+    const { streams, clickLog } = await setUp();
     const clicks = Array.from({ length: 40 }, (_, number) =>
       clickAt(NOON_MS, number, { referrer: 'r'.repeat(20_000) }),
     );
-    const positions = await clickLog.append(clicks);
+    const positions = positionsOf(await clickLog.append(clicks));
     expect(new Set(positions.map(({ sequence, index }) => `${sequence} ${index}`)).size).toBe(40);
     expect(streams.messages(positions[0]?.shard ?? 0).length).toBeGreaterThan(1);
     for (const { bytes } of streams.messages(positions[0]?.shard ?? 0))
@@ -111,7 +105,7 @@ describe('positions', () => {
 
 describe('closed_until', () => {
   it('is raised, a minute ahead, before a click beyond it is published', async () => {
-    const { streams, clickLog, routing } = setUp();
+    const { streams, clickLog, routing } = await setUp();
     const hold = routing.trouble.hold('append', 'before');
     const appended = clickLog.append([clickAt(NOON_MS)]);
     await hold.reached;
@@ -124,7 +118,7 @@ describe('closed_until', () => {
   });
 
   it('is raised once a minute, not once a click', async () => {
-    const { clickLog, routing } = setUp();
+    const { clickLog, routing } = await setUp();
     const appends = countAppends(routing);
     for (let second = 0; second < 120; second++)
       await clickLog.append([clickAt(NOON_MS + second * 1_000, second)]);
@@ -134,7 +128,7 @@ describe('closed_until', () => {
   });
 
   it('is raised early in the background: clicks below it do not wait', async () => {
-    const { streams, clickLog, routing } = setUp();
+    const { streams, clickLog, routing } = await setUp();
     await clickLog.append([clickAt(NOON_MS)]);
     const hold = routing.trouble.hold('append', 'before');
     await clickLog.append([clickAt(NOON_MS + CLOSED_UNTIL_AHEAD_MS / 2 + 1_000, 2)]);
@@ -146,7 +140,7 @@ describe('closed_until', () => {
   });
 
   it('that cannot be raised early is only logged, and tried again', async () => {
-    const { streams, clickLog, routing, log } = setUp();
+    const { streams, clickLog, routing, log } = await setUp();
     await clickLog.append([clickAt(NOON_MS)]);
     routing.trouble.failNext('append', 'before');
     const laterMs = NOON_MS + CLOSED_UNTIL_AHEAD_MS / 2 + 1_000;
@@ -160,7 +154,7 @@ describe('closed_until', () => {
   });
 
   it('is raised once for clicks that wait for it together', async () => {
-    const { streams, clickLog, routing } = setUp();
+    const { streams, clickLog, routing } = await setUp();
     const appends = countAppends(routing);
     await Promise.all(Array.from({ length: 50 }, (_, number) => clickLog.append([clickAt(NOON_MS, number)])));
     expect(appends()).toBe(1);
@@ -168,15 +162,15 @@ describe('closed_until', () => {
   });
 
   it('is raised again for a click that needs more than the raise under way brings', async () => {
-    const { clickLog, routing } = setUp();
+    const { clickLog, routing } = await setUp();
     const farMs = NOON_MS + 10 * CLOSED_UNTIL_AHEAD_MS;
     await Promise.all([clickLog.append([clickAt(NOON_MS)]), clickLog.append([clickAt(farMs, 2)])]);
     expect(routing.table.closedUntilMs).toBe(farMs + 1 + CLOSED_UNTIL_AHEAD_MS);
   });
 
   it('is tried again where another gateway was faster, and not where that one brought enough', async () => {
-    const { streams, clickLog, routing, open } = setUp();
-    const other = open();
+    const { streams, clickLog, routing, open } = await setUp();
+    const other = await open();
     const hold = routing.trouble.hold('append', 'before');
     const appended = clickLog.append([clickAt(NOON_MS)]);
     await hold.reached;
@@ -193,36 +187,60 @@ describe('closed_until', () => {
   });
 
   it('cannot be pushed ahead by a click from the future, which goes by the first entry', async () => {
-    const { clickLog, routing, streams } = setUp();
+    const { clickLog, routing, streams } = await setUp();
     await clickLog.append([clickAt(NOON_MS)]);
     const before = routing.table.closedUntilMs;
     const yearMs = 365 * 86_400_000;
     const future = clickAt(NOON_MS + yearMs, 2, { receivedMs: NOON_MS });
     const impressionOnly = clickAt(NOON_MS, 3, { impressionId: uuid7At(NOON_MS + yearMs, 3) });
-    const positions = await clickLog.append([future, impressionOnly]);
+    const positions = positionsOf(await clickLog.append([future, impressionOnly]));
     await turns();
     expect(routing.table.closedUntilMs).toBe(before);
     expect(published(streams)).toBe(3);
-    const first = setUp().routing.table;
+    const first = (await setUp()).routing.table;
     expect(positions.map(({ shard }) => shard)).toEqual([first.route(future), first.route(impressionOnly)]);
   });
 
-  it('that cannot be raised means unavailable, with nothing published; the next click tries anew', async () => {
-    const { streams, clickLog, routing } = setUp();
-    for (const operation of ['read', 'append']) {
-      routing.trouble.failNext(operation, 'before');
-      const error = await clickLog.append([clickAt(NOON_MS)]).catch((reason: unknown) => reason);
-      expect(error).toBeInstanceOf(UnavailableError);
-      expect(published(streams)).toBe(0);
-    }
+  it('that cannot be raised sends clicks to the spool, unrouted; the next click tries anew', async () => {
+    const { streams, clickLog, routing, spool } = await setUp();
+    routing.trouble.failNext('append', 'before');
+    expect(await clickLog.append([clickAt(NOON_MS), clickAt(NOON_MS, 2)])).toEqual(['spooled', 'spooled']);
+    expect(published(streams)).toBe(0);
+    const segment = await spool.next(new AbortController().signal);
+    const { entries } = await spool.read(segment ?? 0);
+    expect(entries).toMatchObject([{ kind: 'unrouted', records: [{}, {}] }]);
     await clickLog.append([clickAt(NOON_MS)]);
-    expect(published(streams)).toBe(1);
+    await turns();
+    expect(positionsOf(await clickLog.append([clickAt(NOON_MS)])).length).toBe(1);
+  });
+
+  it('that could not be raised holds nobody up while it is tried again', async () => {
+    const { clickLog, routing } = await setUp();
+    routing.trouble.failNext('read', 'before');
+    expect(await clickLog.append([clickAt(NOON_MS)])).toEqual(['spooled']);
+    const hold = routing.trouble.hold('read', 'before');
+    expect(await clickLog.append([clickAt(NOON_MS)])).toEqual(['spooled']);
+    await hold.reached;
+    hold.release();
+    await turns();
+    expect(positionsOf(await clickLog.append([clickAt(NOON_MS)])).length).toBe(1);
+  });
+
+  it('lets clicks below it go on while it cannot be raised', async () => {
+    const { clickLog, routing } = await setUp();
+    await clickLog.append([clickAt(NOON_MS)]);
+    routing.trouble.failNext('read', 'before', Infinity);
+    const beyond = clickAt(NOON_MS + 10 * CLOSED_UNTIL_AHEAD_MS, 2);
+    const durable = await clickLog.append([clickAt(NOON_MS, 3), beyond, clickAt(NOON_MS, 4)]);
+    expect(durable.map((one) => one === 'spooled')).toEqual([false, true, false]);
   });
 
   it('may have been raised although the answer was lost: the next try reads it', async () => {
-    const { streams, clickLog, routing } = setUp();
+    const { streams, clickLog, routing } = await setUp();
     routing.trouble.failNext('append', 'after');
-    await expect(clickLog.append([clickAt(NOON_MS)])).rejects.toBeInstanceOf(UnavailableError);
+    await clickLog.append([clickAt(NOON_MS)]);
+    await clickLog.append([clickAt(NOON_MS)]);
+    await turns();
     await clickLog.append([clickAt(NOON_MS)]);
     expect(published(streams)).toBe(1);
     expect(routing.table.sequence).toBe(2);
@@ -230,13 +248,18 @@ describe('closed_until', () => {
 });
 
 describe('a call of many clicks', () => {
-  it('fails where one shard cannot confirm, after all of them were heard', async () => {
-    const { streams, clickLog } = setUp();
+  it('fails where one shard and the disk refuse, after all of them were heard', async () => {
+    const streams = new MemoryStreams(() => NOON_MS);
+    streams.ensure(SHARDS);
+    const folder = new MemorySpoolFolder();
+    const routing = new MemoryRoutingStream(SHARDS, RULES).open();
+    const { clickLog } = await clickPathOver(streams, routing, { folder });
     const clicks = Array.from({ length: 30 }, (_, number) =>
       clickAt(NOON_MS, number, { adId: `ad-${number}` }),
     );
     await clickLog.append([clickAt(NOON_MS, 99)]);
     streams.trouble.failNext('publish', 'before');
+    folder.trouble.failNext('append', 'before');
     await expect(clickLog.append(clicks)).rejects.toBeInstanceOf(UnavailableError);
     const standing = published(streams);
     expect(standing).toBeGreaterThan(1);
@@ -244,7 +267,7 @@ describe('a call of many clicks', () => {
   });
 
   it('is told when too much waits', async () => {
-    const { streams, clickLog } = setUp();
+    const { streams, clickLog } = await setUp();
     await clickLog.append([clickAt(NOON_MS, 0)]);
     const hold = streams.trouble.hold('publish', 'before');
     const first = clickLog.append([clickAt(NOON_MS, 1)]);
@@ -295,8 +318,8 @@ describe('two gateways and an operator who changes the table', () => {
     );
     await fc.assert(
       fc.asyncProperty(fc.array(action, { maxLength: 25 }), async (actions) => {
-        const world = setUp();
-        const gateways = [world, world.open()];
+        const world = await setUp();
+        const gateways = [world, await world.open()];
         const operator = world.routingStream.open();
         const impressions = new Map<number, Uint8Array>();
         const shardOf = new Map<number, number>();
@@ -308,7 +331,7 @@ describe('two gateways and an operator who changes the table', () => {
               impressions.get(act.impression) ?? uuid7At(nowMs - act.ageMs, act.impression);
             impressions.set(act.impression, impressionId);
             const click = clickAt(nowMs, number, { impressionId });
-            const [position] = (await gateways[act.gateway]?.clickLog.append([click])) ?? [];
+            const [position] = positionsOf((await gateways[act.gateway]?.clickLog.append([click])) ?? []);
             expect(position?.shard).toBe(shardOf.get(act.impression) ?? position?.shard);
             shardOf.set(act.impression, position?.shard ?? -1);
           } else {

@@ -3,9 +3,12 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeClickBatch, encodeClickBatch } from '../../src/adapters/nats/clickBatchCodec.ts';
 import { systemTimers } from '../../src/adapters/system/timers.ts';
-import { type Committed, GroupCommit, PARCEL_BYTES_MAX } from '../../src/gateway/groupCommit.ts';
+import { type Committed, GroupCommit } from '../../src/gateway/groupCommit.ts';
+import { PARCEL_BYTES_MAX } from '../../src/gateway/parcels.ts';
+import { Spool } from '../../src/gateway/spool.ts';
 import { OverloadedError, UnavailableError } from '../../src/gateway/unavailable.ts';
 import { NOON_MS } from '../support/clicks.ts';
+import { MemorySpoolFolder } from '../support/memorySpoolFolder.ts';
 import { MemoryStreams } from '../support/memoryStream.ts';
 import { SilentLog } from '../support/silentLog.ts';
 import { turns } from '../support/until.ts';
@@ -15,13 +18,16 @@ const BATCH_BYTES_MAX = 512 * 1024;
 const BATCH_RECORDS_MAX = 8_000;
 const WAITING_BYTES_MAX = 16 * 1024 * 1024;
 
-function setUp() {
+async function setUp() {
   const streams = new MemoryStreams(() => NOON_MS);
   streams.ensure(SHARDS);
   const log = new SilentLog();
   const batchIds: string[] = [];
+  const folder = new MemorySpoolFolder();
+  const spool = await Spool.open({ folder, bytesMax: 2 ** 26, log });
   const groupCommit = new GroupCommit({
     publish: (shard, bytes, batchId) => streams.publish(shard, bytes, batchId),
+    spool,
     encodeBatch: (records) => encodeClickBatch(1, records),
     timers: systemTimers,
     newBatchId: () => {
@@ -30,10 +36,14 @@ function setUp() {
     },
     log,
   });
-  return { streams, log, batchIds, groupCommit };
+  return { streams, log, batchIds, groupCommit, spool, folder };
 }
 
 const record = (text: string) => new TextEncoder().encode(text);
+
+function placeOf(committed: Committed): [number, number] | 'spooled' {
+  return committed === 'spooled' ? committed : [committed.sequence, committed.firstIndex];
+}
 
 /** The records of each message of a shard, as texts. */
 function messages(streams: MemoryStreams, shard = 0): string[][] {
@@ -46,7 +56,7 @@ function messages(streams: MemoryStreams, shard = 0): string[][] {
 
 describe('group commit', () => {
   it('sends a lone click at the end of its turn', async () => {
-    const { streams, groupCommit } = setUp();
+    const { streams, groupCommit } = await setUp();
     expect(await groupCommit.submit(1, [record('a')])).toEqual({
       incarnation: 'made-2',
       sequence: 1,
@@ -56,12 +66,12 @@ describe('group commit', () => {
   });
 
   it('sends what came in one turn together, and says where each stands', async () => {
-    const { streams, groupCommit } = setUp();
+    const { streams, groupCommit } = await setUp();
     const answers = await Promise.all(
       [['a', 'b'], ['c'], [], ['d', 'e', 'f']].map((texts) => groupCommit.submit(0, texts.map(record))),
     );
     expect(messages(streams)).toEqual([['a', 'b', 'c', 'd', 'e', 'f']]);
-    expect(answers.map(({ sequence, firstIndex }) => [sequence, firstIndex])).toEqual([
+    expect(answers.map(placeOf)).toEqual([
       [1, 0],
       [1, 2],
       [1, 3],
@@ -70,7 +80,7 @@ describe('group commit', () => {
   });
 
   it('has one batch of a shard on its way; what comes meanwhile leaves together with the next', async () => {
-    const { streams, groupCommit } = setUp();
+    const { streams, groupCommit } = await setUp();
     const hold = streams.trouble.hold('publish', 'before');
     const first = groupCommit.submit(0, [record('a')]);
     await hold.reached;
@@ -85,7 +95,7 @@ describe('group commit', () => {
   });
 
   it('lets no shard wait for another', async () => {
-    const { streams, groupCommit } = setUp();
+    const { streams, groupCommit } = await setUp();
     const hold = streams.trouble.hold('publish', 'before');
     const slow = groupCommit.submit(0, [record('a')]);
     await hold.reached;
@@ -94,24 +104,47 @@ describe('group commit', () => {
     await slow;
   });
 
-  it('fails just the clicks of the batch that could not be confirmed, and goes on', async () => {
-    const { streams, groupCommit, log } = setUp();
-    streams.trouble.failNext('publish', 'after');
-    const hold = streams.trouble.hold('publish', 'before');
-    const unsure = [groupCommit.submit(0, [record('a')]), groupCommit.submit(0, [record('b')])];
-    await hold.reached;
-    const good = groupCommit.submit(0, [record('c')]);
-    hold.release();
-    for (const outcome of await Promise.allSettled(unsure)) {
-      expect(outcome).toMatchObject({ status: 'rejected' });
-      if (outcome.status === 'rejected') expect(outcome.reason).toBeInstanceOf(UnavailableError);
-    }
-    expect(await good).toMatchObject({ sequence: 2, firstIndex: 0 });
+  it.each(['before', 'after'] as const)(
+    'spools the batch that was not confirmed, under the id and with the bytes that it was sent with (%s)',
+    async (border) => {
+      const { streams, groupCommit, spool, log, batchIds } = await setUp();
+      streams.trouble.failNext('publish', border);
+      const sent = [groupCommit.submit(0, [record('a')]), groupCommit.submit(0, [record('b')])];
+      expect(await Promise.all(sent)).toEqual(['spooled', 'spooled']);
+      const segment = await spool.next(new AbortController().signal);
+      const { entries } = await spool.read(segment ?? 0);
+      const bytes = encodeClickBatch(1, [record('a'), record('b')]);
+      expect(entries).toEqual([{ kind: 'batch', shard: 0, batchId: batchIds[0], bytes: Buffer.from(bytes) }]);
+      expect(log.lines.map(({ level }) => level)).toEqual(['error']);
+    },
+  );
+
+  it('spools at once from then on, only that shard, until one of its batches got through', async () => {
+    const { streams, groupCommit, log } = await setUp();
+    let publishes = 0;
+    streams.trouble.decide = (operation, border) => {
+      if (operation === 'publish' && border === 'before') publishes += 1;
+    };
+    streams.trouble.failNext('publish', 'before');
+    expect(await groupCommit.submit(0, [record('a')])).toBe('spooled');
+    expect(await groupCommit.submit(0, [record('b')])).toBe('spooled');
+    expect(publishes).toBe(1);
+    expect(await groupCommit.submit(1, [record('c')])).toMatchObject({ sequence: 1 });
+    groupCommit.delivered(0);
+    expect(await groupCommit.submit(0, [record('d')])).toMatchObject({ sequence: 1 });
     expect(log.lines.map(({ level }) => level)).toEqual(['error', 'warn']);
   });
 
+  it('refuses clicks that neither JetStream nor the disk takes, and asks JetStream first the next time', async () => {
+    const { streams, groupCommit, folder } = await setUp();
+    streams.trouble.failNext('publish', 'before');
+    folder.trouble.failNext('append', 'before');
+    await expect(groupCommit.submit(0, [record('a')])).rejects.toBeInstanceOf(UnavailableError);
+    expect(await groupCommit.submit(0, [record('b')])).toMatchObject({ sequence: 1 });
+  });
+
   it('gives every batch an id of its own, so that only a repeat of the same is absorbed', async () => {
-    const { groupCommit, batchIds, streams } = setUp();
+    const { groupCommit, batchIds, streams } = await setUp();
     for (let turn = 0; turn < 3; turn++) {
       await Promise.all([0, 1, 2].map((shard) => groupCommit.submit(shard, [record('a')])));
     }
@@ -120,10 +153,11 @@ describe('group commit', () => {
   });
 
   it('fails clicks that cannot be written, and goes on', async () => {
-    const { streams, log } = setUp();
+    const { streams, log, spool } = await setUp();
     let broken = true;
     const groupCommit = new GroupCommit({
       publish: (shard, bytes, batchId) => streams.publish(shard, bytes, batchId),
+      spool,
       encodeBatch: (records) => {
         if (broken) throw new RangeError('too large');
         return encodeClickBatch(1, records);
@@ -138,7 +172,7 @@ describe('group commit', () => {
   });
 
   it('keeps messages below the broker’s limit: bytes', async () => {
-    const { streams, groupCommit } = setUp();
+    const { streams, groupCommit } = await setUp();
     const parcel = new Uint8Array(PARCEL_BYTES_MAX);
     await Promise.all(Array.from({ length: 9 }, () => groupCommit.submit(0, [parcel])));
     const portions = messages(streams).map((records) => records.length);
@@ -147,11 +181,11 @@ describe('group commit', () => {
   });
 
   it('keeps messages below the limit of records', async () => {
-    const { streams, groupCommit } = setUp();
+    const { streams, groupCommit } = await setUp();
     const parcel = Array.from({ length: 3_000 }, () => record('a'));
     const answers = await Promise.all(Array.from({ length: 3 }, () => groupCommit.submit(0, parcel)));
     expect(messages(streams).map((records) => records.length)).toEqual([6_000, 3_000]);
-    expect(answers.map(({ sequence, firstIndex }) => [sequence, firstIndex])).toEqual([
+    expect(answers.map(placeOf)).toEqual([
       [1, 0],
       [1, 3_000],
       [2, 0],
@@ -160,7 +194,7 @@ describe('group commit', () => {
   });
 
   it('sends a parcel that is larger than a batch alone, rather than never', async () => {
-    const { streams, groupCommit } = setUp();
+    const { streams, groupCommit } = await setUp();
     await Promise.all([
       groupCommit.submit(0, [record('a')]),
       groupCommit.submit(0, [new Uint8Array(BATCH_BYTES_MAX + 1)]),
@@ -170,7 +204,7 @@ describe('group commit', () => {
   });
 
   it('tells the caller when too much waits, keeps nothing of that, and is open again afterwards (I14)', async () => {
-    const { streams, groupCommit } = setUp();
+    const { streams, groupCommit } = await setUp();
     const hold = streams.trouble.hold('publish', 'before');
     const sent = [groupCommit.submit(0, [record('first')])];
     await hold.reached;
@@ -205,7 +239,7 @@ describe('group commit', () => {
     );
     await fc.assert(
       fc.asyncProperty(fc.array(action, { maxLength: 30 }), async (actions) => {
-        const { streams, groupCommit } = setUp();
+        const { streams, groupCommit } = await setUp();
         const submitted: { shard: number; texts: string[]; answer: Promise<Committed> }[] = [];
         for (const act of actions) {
           if (act.kind === 'turn') await turns(1);
@@ -220,7 +254,7 @@ describe('group commit', () => {
         const outcomes = await Promise.allSettled(submitted.map(({ answer }) => answer));
         for (const [index, outcome] of outcomes.entries()) {
           const { shard, texts } = submitted[index] ?? { shard: 0, texts: [] };
-          if (outcome.status === 'fulfilled') {
+          if (outcome.status === 'fulfilled' && outcome.value !== 'spooled') {
             const { sequence, firstIndex } = outcome.value;
             const message = messages(streams, shard)[sequence - 1] ?? [];
             expect(message.slice(firstIndex, firstIndex + texts.length)).toEqual(texts);

@@ -68,6 +68,7 @@ export class MemoryStreams implements ClickStreams {
   /** Publishes as a gateway does. */
   publish(shard: number, bytes: Uint8Array, batchId: string): Promise<PublishedBatch> {
     return this.trouble.around('publish', () => {
+      if (this.silent.has(shard)) throw new LostConnection(`the stream of shard ${shard} does not answer`);
       const stream = this.#of(shard);
       const sequence = stream.sequenceOf.get(batchId) ?? this.append(shard, bytes, this.#clock());
       stream.sequenceOf.set(batchId, sequence);

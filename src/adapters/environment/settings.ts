@@ -67,6 +67,19 @@ function duration(minMs: number, maxMs: number): z.ZodType<number, string> {
   );
 }
 
+const BYTE_UNITS: Readonly<Record<string, number>> = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
+
+function byteCount(minBytes: number): z.ZodType<number, string> {
+  return checked(
+    (text) => {
+      const [, amount, unit = ''] = /^(\d{1,6})(KiB|MiB|GiB)$/.exec(text) ?? [];
+      const bytes = Number(amount) * (BYTE_UNITS[unit] ?? Number.NaN);
+      return bytes >= minBytes ? bytes : undefined;
+    },
+    `a whole number with a unit (KiB, MiB or GiB) of at least ${minBytes / 2 ** 20}MiB, such as 512MiB or 2GiB`,
+  );
+}
+
 function url(...schemes: string[]): z.ZodType<string, string> {
   return checked(
     (text) =>
@@ -207,7 +220,19 @@ export const SETTINGS = {
     'PUBLISH_TIMEOUT',
     '2s',
     duration(10, MINUTE_MS),
-    'How long the gateway waits until JetStream has confirmed a batch of clicks.',
+    'How long the gateway waits until JetStream has confirmed a batch of clicks; then they go to the spool.',
+  ),
+  spoolDirectory: setting(
+    'CLICKLEDGER_SPOOL_DIR',
+    '.data/spool',
+    text(/./, 'a folder'),
+    'Where a gateway keeps clicks that JetStream does not confirm in time; each gateway needs one of its own. `up` gives `spool` in the data folder.',
+  ),
+  spoolBytesMax: setting(
+    'SPOOL_BYTES_MAX',
+    '2GiB',
+    byteCount(2 ** 20),
+    'How much the spool may hold; beyond, clicks are refused until it drains.',
   ),
   httpTimeoutMs: setting(
     'HTTP_TIMEOUT',

@@ -118,7 +118,7 @@ function readBatch(bytes: Uint8Array): ClickBatch {
       routingSequence = toNumber(reader.uint64());
     } else if (key === tag(BATCH.records, DELIMITED)) {
       const record = reader.bytes();
-      records.push({ bytes: record, facts: decodeFacts(record) });
+      records.push({ bytes: record, facts: decodeClickFacts(record) });
     } else {
       reader.skipType(key & 7);
     }
@@ -128,7 +128,8 @@ function readBatch(bytes: Uint8Array): ClickBatch {
 
 const NO_BYTES = new Uint8Array(0);
 
-function decodeFacts(bytes: Uint8Array): ClickFacts | undefined {
+/** undefined: the record cannot be read, or lacks what every click has. */
+export function decodeClickFacts(bytes: Uint8Array): ClickFacts | undefined {
   try {
     const facts = readFacts(bytes);
     const sound =

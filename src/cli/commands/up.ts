@@ -71,6 +71,7 @@ async function start(stack: LocalStack, instance: Instance, interrupted: AbortSi
     CLICKLEDGER_SIGNING_KEYS: instance.secrets.signingKeys,
     CLICKLEDGER_USER_KEY_SALT: instance.secrets.userKeySalt,
     CLICKLEDGER_NODE: NODE_NAME,
+    CLICKLEDGER_SPOOL_DIR: instance.path('spool'),
     ...givenSettings(process.env),
     ...urls,
     CLICKLEDGER_DATA_DIR: instance.directory,

@@ -1,17 +1,17 @@
 /**
  * An instance: one data folder, with everything that `up` keeps from one run to the next.
  *
- *   lock            held while `up` runs (dataLock.ts)
+ *   lock            held while `up` runs (adapters/disk/folderLock.ts)
  *   secrets.json    made once; keys of click URLs, the salt, and the servers' passwords. Stays readable when stopped
  *   endpoints.json  while `up` runs: who runs it and how to reach it, for `sign`, `query`, `import` and the like
  *   processes.json  while `up` runs: its children, for the next start after a launcher that was killed
- *   logs/, nats/, redis/, postgres/
+ *   logs/, nats/, redis/, postgres/, spool/
  */
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { FolderLock } from '../../adapters/disk/folderLock.ts';
 import { CliError } from '../cliError.ts';
-import { DataLock } from './dataLock.ts';
 import { identify, isRunning, type ProcessIdentity } from './processIdentity.ts';
 import { PROJECT_DIRECTORY } from './tools.ts';
 
@@ -72,10 +72,10 @@ function keysOf({ signingKeys, userKeySalt }: Secrets): Record<string, string> {
 export class Instance {
   readonly directory: string;
   readonly secrets: Secrets;
-  readonly #lock: DataLock;
+  readonly #lock: FolderLock;
   readonly #processes = new Map<string, ProcessIdentity>();
 
-  private constructor(directory: string, lock: DataLock) {
+  private constructor(directory: string, lock: FolderLock) {
     this.directory = directory;
     this.#lock = lock;
     this.secrets = readJson<Secrets>(this.path('secrets.json')) ?? this.#makeSecrets();
@@ -149,13 +149,13 @@ export class Instance {
 }
 
 /** Makes the folder, tries whether it can be written, and locks it; undefined when a running process has the lock. */
-function takeFolder(directory: string): DataLock | undefined {
+function takeFolder(directory: string): FolderLock | undefined {
   try {
     mkdirSync(directory, { recursive: true });
     const probe = join(directory, `probe.${process.pid}`);
     writeFileSync(probe, '');
     rmSync(probe);
-    return DataLock.take(directory);
+    return FolderLock.take(directory);
   } catch (error) {
     throw unusable(directory, error);
   }

@@ -103,6 +103,17 @@ const CASES: readonly {
   },
   duration('streamMaxAgeMs', '1m', 60_000, '100y', 36_500 * DAY, ['59s', '101y']),
   duration('publishTimeoutMs', '10ms', 10, '1m', 60_000, ['9ms', '61s']),
+  { name: 'spoolDirectory', good: [['/srv/spool', '/srv/spool']], bad: ['\n'], right: 'a folder' },
+  {
+    name: 'spoolBytesMax',
+    good: [
+      ['1024KiB', 2 ** 20],
+      ['64MiB', 2 ** 26],
+      ['2GiB', 2 ** 31],
+    ],
+    bad: ['0GiB', '1023KiB', '64', '64MB', '1.5GiB', '-1GiB'],
+    right: 'a whole number with a unit (KiB, MiB or GiB) of at least 1MiB, such as 512MiB or 2GiB',
+  },
   duration('httpTimeoutMs', '100ms', 100, '255s', 255_000, ['99ms', '256s']),
   duration('heartbeatMs', '50ms', 50, '60s', 60_000, ['49ms', '61s']),
   duration('leaseMs', '100ms', 100, '10m', 600_000, ['99ms', '601s']),
@@ -155,6 +166,8 @@ test('every default is right, and all of them fit each other', () => {
   const settings = readSettings(REQUIRED, NAMES);
   expect(settings).toMatchObject({
     dataDirectory: '.data',
+    spoolDirectory: '.data/spool',
+    spoolBytesMax: 2 ** 31,
     host: '127.0.0.1',
     httpPort: 8_080,
     ingestPort: 50_051,

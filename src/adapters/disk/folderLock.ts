@@ -1,5 +1,6 @@
 /**
- * One launcher a data folder. Two would start two servers on the same files.
+ * One process a folder: one launcher a data folder, or two would start two servers on the same files; one gateway a
+ * spool.
  *
  * A file that says "taken" would have to be judged when its writer is gone, and two newcomers may judge at once.
  * So the lock is the kernel's: it goes with the process that holds it, however that ends. SQLite, which Bun has
@@ -8,7 +9,7 @@
 import { Database, SQLiteError } from 'bun:sqlite';
 import { join } from 'node:path';
 
-export class DataLock {
+export class FolderLock {
   readonly #database: Database;
 
   private constructor(database: Database) {
@@ -16,7 +17,7 @@ export class DataLock {
   }
 
   /** Takes the lock of `directory`, or returns undefined when a running process has it. */
-  static take(directory: string): DataLock | undefined {
+  static take(directory: string): FolderLock | undefined {
     const database = new Database(join(directory, 'lock'));
     try {
       // There is nothing to roll back, and so no journal to leave beside the lock.
@@ -27,7 +28,7 @@ export class DataLock {
       if (error instanceof SQLiteError && error.code === 'SQLITE_BUSY') return undefined;
       throw error;
     }
-    return new DataLock(database);
+    return new FolderLock(database);
   }
 
   release(): void {

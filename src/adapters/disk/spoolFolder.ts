@@ -1,0 +1,87 @@
+/**
+ * The files of a gateway's spool: `<number>.spool` in a folder of its own, which one process has at a time. What
+ * `append` has answered is on disk (fsync), the file's name too.
+ */
+import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { FolderLock } from './folderLock.ts';
+
+const NAME = /^(\d{12})\.(spool|torn)$/;
+
+export class SpoolFolder {
+  readonly #directory: string;
+
+  private constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  /** Makes the folder where there is none, and locks it. @throws Error where another process has it */
+  static async open(directory: string): Promise<SpoolFolder> {
+    await mkdir(directory, { recursive: true });
+    if (FolderLock.take(directory) === undefined) {
+      throw new Error(
+        `CLICKLEDGER_SPOOL_DIR=${JSON.stringify(directory)} is in use by another gateway: each needs a spool of its own`,
+      );
+    }
+    return new SpoolFolder(directory);
+  }
+
+  /** The segments that are there, in order, and the highest number that was ever given among what is there. */
+  async list(): Promise<{ segments: { number: number; bytes: number }[]; lastNumber: number }> {
+    const files = (await readdir(this.#directory)).flatMap((name) => {
+      const [, digits, kind] = NAME.exec(name) ?? [];
+      return digits === undefined ? [] : [{ number: Number(digits), kind }];
+    });
+    files.sort((left, right) => left.number - right.number);
+    const segments = files.filter(({ kind }) => kind === 'spool');
+    return {
+      segments: await Promise.all(
+        segments.map(async ({ number }) => ({ number, bytes: (await stat(this.#path(number))).size })),
+      ),
+      lastNumber: files.at(-1)?.number ?? 0,
+    };
+  }
+
+  read(number: number): Promise<Uint8Array> {
+    return readFile(this.#path(number));
+  }
+
+  /** Writes at `offset`, the segment's end, and returns when it is on disk. */
+  async append(number: number, offset: number, bytes: Uint8Array): Promise<void> {
+    const file = await open(this.#path(number), offset === 0 ? 'w' : 'r+');
+    try {
+      for (let done = 0; done < bytes.length; ) {
+        done += (await file.write(bytes, done, bytes.length - done, offset + done)).bytesWritten;
+      }
+      await file.datasync();
+    } finally {
+      await file.close();
+    }
+    if (offset === 0) await this.#syncNames();
+  }
+
+  async remove(number: number): Promise<void> {
+    await rm(this.#path(number));
+    await this.#syncNames();
+  }
+
+  /** Keeps the file for people to look at, as `<number>.torn`. */
+  async setAside(number: number): Promise<void> {
+    const file = this.#path(number);
+    await rename(file, file.replace(/spool$/, 'torn'));
+    await this.#syncNames();
+  }
+
+  #path(number: number): string {
+    return path.join(this.#directory, `${String(number).padStart(12, '0')}.spool`);
+  }
+
+  async #syncNames(): Promise<void> {
+    const folder = await open(this.#directory, 'r');
+    try {
+      await folder.sync();
+    } finally {
+      await folder.close();
+    }
+  }
+}

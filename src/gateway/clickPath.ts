@@ -1,0 +1,50 @@
+/** Everything between a click that was taken in and the streams, put together; the simulator runs the same. */
+import type { ClickFacts, ClickRecord } from '../domain/clickRecord.ts';
+import type { Timers } from '../domain/timers.ts';
+import { ClickLog } from './clickLog.ts';
+import { ClosedUntil } from './closedUntil.ts';
+import { GroupCommit } from './groupCommit.ts';
+import type { Log, PublishBatch, RoutingWriter, SpoolFolder } from './ports.ts';
+import { Spool } from './spool.ts';
+import { SpoolDrain } from './spoolDrain.ts';
+
+export interface ClickPathParts {
+  readonly routing: RoutingWriter;
+  readonly publish: PublishBatch;
+  readonly folder: SpoolFolder;
+  readonly bytesMax: number;
+  readonly encodeRecord: (record: ClickRecord) => Uint8Array;
+  /** One message's bytes, of the bytes of its records, routed by the table up to this sequence. */
+  readonly encodeBatch: (routingSequence: number, records: readonly Uint8Array[]) => Uint8Array;
+  /** undefined: the record cannot be read. */
+  readonly decodeRecord: (bytes: Uint8Array) => ClickFacts | undefined;
+  /** A new id, never given before by any gateway. */
+  readonly newBatchId: () => string;
+  readonly timers: Timers;
+  readonly log: Log;
+}
+
+export interface ClickPath {
+  readonly clickLog: ClickLog;
+  readonly spool: Spool;
+  /** Drains the spool until `stop`. */
+  readonly drainSpool: (stop: AbortSignal) => Promise<void>;
+}
+
+export async function openClickPath(parts: ClickPathParts): Promise<ClickPath> {
+  const { routing } = parts;
+  const spool = await Spool.open(parts);
+  const shared = {
+    ...parts,
+    spool,
+    closedUntil: new ClosedUntil(routing, parts.log),
+    encodeBatch: (records: readonly Uint8Array[]) => parts.encodeBatch(routing.table.sequence, records),
+  };
+  const groupCommit = new GroupCommit(shared);
+  const drain = new SpoolDrain({ ...shared, onDelivered: (shard) => groupCommit.delivered(shard) });
+  return {
+    clickLog: new ClickLog({ ...shared, groupCommit }),
+    spool,
+    drainSpool: (stop) => drain.run(stop),
+  };
+}

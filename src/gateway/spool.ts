@@ -1,0 +1,170 @@
+/**
+ * The gateway's own log for clicks that JetStream does not confirm in time (I1): what `append` has answered is on
+ * this machine's disk, and `SpoolDrain` brings it to the streams later, also after the gateway was killed.
+ *
+ * Group fsync: entries that come while others are being written gather, and are written and synced together.
+ *
+ * Segments are only ever appended to, by the run that made them, and removed whole when all of it is on the streams.
+ * A segment on which a write failed gets no more of them: after a failed sync nobody knows what the disk holds.
+ * I14: what is on disk and what waits for the disk are bounded; beyond, the caller is told.
+ */
+import { decodeSpool, encodeSpoolEntry, type SpoolEntry } from '../domain/spoolEntry.ts';
+import type { Log, SpoolFolder } from './ports.ts';
+import { OverloadedError, UnavailableError } from './unavailable.ts';
+
+/** A segment is read whole to be drained, and drained again whole where that broke off. */
+const SEGMENT_BYTES_MAX = 8 * 1024 * 1024;
+const WAITING_BYTES_MAX = 32 * 1024 * 1024;
+
+export interface SpoolParts {
+  readonly folder: SpoolFolder;
+  readonly bytesMax: number;
+  readonly log: Log;
+}
+
+interface Segment {
+  readonly number: number;
+  bytes: number;
+}
+
+interface Waiting {
+  readonly frame: Buffer;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+export class Spool {
+  readonly #parts: SpoolParts;
+  /** No more is appended to these; oldest first. */
+  readonly #sealed: Segment[];
+  #open: Segment | undefined;
+  #nextNumber: number;
+  #waiting: Waiting[] = [];
+  #waitingBytes = 0;
+  #writing = false;
+  /** Called when a segment is sealed, while the drain waits for one. */
+  #onSealed: (() => void) | undefined;
+
+  private constructor(parts: SpoolParts, found: readonly Segment[], lastNumber: number) {
+    this.#parts = parts;
+    this.#sealed = [...found];
+    this.#nextNumber = lastNumber + 1;
+  }
+
+  /** Opens the folder; what an earlier run left in it is drained like everything else. */
+  static async open(parts: SpoolParts): Promise<Spool> {
+    const { segments, lastNumber } = await parts.folder.list();
+    const spool = new Spool(parts, segments, lastNumber);
+    if (spool.bytes > 0)
+      parts.log.warn({ bytes: spool.bytes }, 'the spool holds clicks of an earlier run; they are sent now');
+    return spool;
+  }
+
+  /** Bytes that are in the spool or on their way into it. */
+  get bytes(): number {
+    const onDisk = this.#sealed.reduce((sum, { bytes }) => sum + bytes, this.#open?.bytes ?? 0);
+    return onDisk + this.#waitingBytes;
+  }
+
+  get isFull(): boolean {
+    return this.bytes >= this.#parts.bytesMax;
+  }
+
+  /** Returns when the entry is on disk. @throws OverloadedError, UnavailableError where the disk refuses it */
+  append(entry: SpoolEntry): Promise<void> {
+    const frame = encodeSpoolEntry(entry);
+    const { bytesMax } = this.#parts;
+    if (this.bytes + frame.length > bytesMax) {
+      const why = `JetStream does not answer, and the spool holds ${this.bytes} bytes of clicks; SPOOL_BYTES_MAX allows ${bytesMax}`;
+      return Promise.reject(new OverloadedError(why));
+    }
+    if (this.#waitingBytes + frame.length > WAITING_BYTES_MAX) {
+      const why = `${this.#waitingBytes} bytes of clicks wait for the spool's disk already, at most ${WAITING_BYTES_MAX} may`;
+      return Promise.reject(new OverloadedError(why));
+    }
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ frame, resolve, reject });
+      this.#waitingBytes += frame.length;
+      if (!this.#writing) void this.#write();
+    });
+  }
+
+  /** The oldest segment, when there is one; nothing more is appended to it. undefined once `stop` is given. */
+  async next(stop: AbortSignal): Promise<number | undefined> {
+    if (!this.#writing) this.#seal();
+    if (this.#sealed.length === 0) await this.#sealing(stop);
+    return this.#sealed[0]?.number;
+  }
+
+  #sealing(stop: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      if (stop.aborted) return resolve();
+      const end = () => {
+        stop.removeEventListener('abort', end);
+        this.#onSealed = undefined;
+        resolve();
+      };
+      this.#onSealed = end;
+      stop.addEventListener('abort', end);
+    });
+  }
+
+  /** The segment's entries, and whether all of it could be read. */
+  async read(number: number): Promise<{ entries: SpoolEntry[]; whole: boolean }> {
+    const file = await this.#parts.folder.read(number);
+    const { entries, soundBytes } = decodeSpool(file);
+    const tornBytes = file.length - soundBytes;
+    if (tornBytes > 0) {
+      this.#parts.log.error(
+        { segment: number, soundBytes, tornBytes },
+        'a spool segment ends in a torn record: it is cut off there; the file is kept as .torn beside the spool',
+      );
+    }
+    return { entries, whole: tornBytes === 0 };
+  }
+
+  /** The segment is on the streams and leaves the spool; the file stays aside where not all of it could be read. */
+  async discard(number: number, whole: boolean): Promise<void> {
+    const { folder } = this.#parts;
+    await (whole ? folder.remove(number) : folder.setAside(number));
+    const index = this.#sealed.findIndex((segment) => segment.number === number);
+    this.#sealed.splice(index, 1);
+  }
+
+  async #write(): Promise<void> {
+    this.#writing = true;
+    while (this.#waiting.length > 0) {
+      const portion = this.#waiting;
+      this.#waiting = [];
+      this.#open ??= { number: this.#nextNumber++, bytes: 0 };
+      await this.#writePortion(this.#open, portion);
+      if (this.#onSealed !== undefined || (this.#open?.bytes ?? 0) >= SEGMENT_BYTES_MAX) this.#seal();
+    }
+    this.#writing = false;
+  }
+
+  async #writePortion(segment: Segment, portion: readonly Waiting[]): Promise<void> {
+    const bytes = Buffer.concat(portion.map(({ frame }) => frame));
+    try {
+      await this.#parts.folder.append(segment.number, segment.bytes, bytes);
+      segment.bytes += bytes.length;
+      for (const { resolve } of portion) resolve();
+    } catch (error) {
+      this.#parts.log.error({ err: error }, 'the spool cannot be written');
+      this.#seal();
+      const why = 'JetStream does not answer, and the spool cannot be written';
+      for (const { reject } of portion) reject(new UnavailableError(why, { cause: error }));
+    } finally {
+      this.#waitingBytes -= bytes.length;
+    }
+  }
+
+  #seal(): void {
+    // Where the first write failed there is nothing to drain.
+    if (this.#open !== undefined && this.#open.bytes > 0) {
+      this.#sealed.push(this.#open);
+      this.#onSealed?.();
+    }
+    this.#open = undefined;
+  }
+}

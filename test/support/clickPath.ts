@@ -1,0 +1,38 @@
+/** A gateway's way to the streams, over the fakes. */
+import {
+  decodeClickFacts,
+  encodeClickBatch,
+  encodeClickRecord,
+} from '../../src/adapters/nats/clickBatchCodec.ts';
+import { systemTimers } from '../../src/adapters/system/timers.ts';
+import { type ClickPath, type ClickPathParts, openClickPath } from '../../src/gateway/clickPath.ts';
+import type { MemoryRoutingLog } from './memoryRouting.ts';
+import { MemorySpoolFolder } from './memorySpoolFolder.ts';
+import type { MemoryStreams } from './memoryStream.ts';
+import { SilentLog } from './silentLog.ts';
+
+let gateways = 0;
+
+/** @param changes parts of it that are not the ordinary ones */
+export function clickPathOver(
+  streams: MemoryStreams,
+  routing: MemoryRoutingLog,
+  changes: Partial<ClickPathParts> = {},
+): Promise<ClickPath> {
+  gateways += 1;
+  const gateway = gateways;
+  let batches = 0;
+  return openClickPath({
+    routing,
+    publish: (shard, bytes, batchId) => streams.publish(shard, bytes, batchId),
+    folder: new MemorySpoolFolder(),
+    bytesMax: 2 ** 26,
+    encodeRecord: encodeClickRecord,
+    encodeBatch: encodeClickBatch,
+    decodeRecord: decodeClickFacts,
+    newBatchId: () => `gateway-${gateway}-${++batches}`,
+    timers: systemTimers,
+    log: new SilentLog(),
+    ...changes,
+  });
+}
