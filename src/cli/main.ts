@@ -13,6 +13,7 @@ import { importCommand } from './commands/import.ts';
 import { migrateCommand } from './commands/migrate.ts';
 import { queryCommand } from './commands/query.ts';
 import { signCommand } from './commands/sign.ts';
+import { simCommand } from './commands/sim.ts';
 import { testCommand } from './commands/test.ts';
 import { upCommand } from './commands/up.ts';
 import { printError } from './terminal.ts';
@@ -34,6 +35,7 @@ function program(): Command {
     importCommand(),
     queryCommand(),
     migrateCommand(),
+    simCommand(),
     testCommand(),
   ];
   for (const command of commands) {

@@ -21,6 +21,7 @@ export interface SpoolFolder {
   read(number: number): Promise<Uint8Array>;
   /** Writes at `offset`, the segment's end; returns when it is on disk. */
   append(number: number, offset: number, bytes: Uint8Array): Promise<void>;
+  /** Both may be tried again after they failed. */
   remove(number: number): Promise<void>;
   /** Keeps the file for people to look at. */
   setAside(number: number): Promise<void>;

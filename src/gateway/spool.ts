@@ -152,6 +152,8 @@ export class Spool {
     } catch (error) {
       this.#parts.log.error({ err: error }, 'the spool cannot be written');
       this.#seal();
+      // Nothing in it was answered. Where it cannot be removed either, the next start looks at it.
+      if (segment.bytes === 0) this.#parts.folder.remove(segment.number).catch(() => undefined);
       const why = 'JetStream does not answer, and the spool cannot be written';
       for (const { reject } of portion) reject(new UnavailableError(why, { cause: error }));
     } finally {

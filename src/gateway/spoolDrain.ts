@@ -4,6 +4,7 @@
  * the ids are the same, so the broker absorbs it, and beyond the broker's memory the fold recognises each click.
  */
 import type { ClickFacts } from '../domain/clickRecord.ts';
+import { insist } from '../domain/insist.ts';
 import type { SpoolEntry } from '../domain/spoolEntry.ts';
 import type { Timers } from '../domain/timers.ts';
 import type { ClosedUntil } from './closedUntil.ts';
@@ -62,7 +63,14 @@ export class SpoolDrain {
       if (left.length === 0) break;
       await timers.pause(pauseMs, stop);
     }
-    await spool.discard(segment, whole);
+    // Not the whole segment again because its file could not be removed.
+    await insist(() => spool.discard(segment, whole), {
+      timers,
+      pauseFirstMs: RETRY_PAUSE_FIRST_MS,
+      pauseMaxMs: RETRY_PAUSE_MAX_MS,
+      check: () => stop.throwIfAborted(),
+      onFailure: (error) => log.error({ segment, err: error }, 'a drained spool segment cannot be removed'),
+    });
     log.info({ segment, entries: entries.length }, 'a spool segment is on the streams');
   }
 

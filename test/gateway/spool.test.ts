@@ -233,6 +233,25 @@ describe('draining', () => {
     expect(standing(streams)).toEqual(numbers(31));
   });
 
+  it.each(['before', 'after'] as const)(
+    'sends a segment no second time because its file could not be removed (%s)',
+    async (border) => {
+      const { clickLog, spool, drainSpool, streams, folder } = await setUp();
+      await clickLog.append(clicks(0, 1));
+      streams.trouble.failNext('publish', 'before', SHARDS);
+      await clickLog.append(clicks(1, 10));
+      folder.trouble.failNext('remove', border, 2);
+      let publishes = 0;
+      streams.trouble.decide = (operation, at) => {
+        if (operation === 'publish' && at === 'before') publishes += 1;
+      };
+      void drainSpool(never);
+      await until(() => spool.bytes === 0);
+      expect(publishes).toBeLessThanOrEqual(SHARDS);
+      expect(standing(streams)).toEqual(numbers(11));
+    },
+  );
+
   it('routes what could not be routed, when the table can be raised', async () => {
     const { clickLog, spool, drainSpool, streams, routing } = await setUp();
     routing.trouble.failNext('read', 'before', Infinity);

@@ -68,6 +68,11 @@ export class MemoryLedger {
     return row;
   }
 
+  /** Up to where a shard is counted; 0 where nobody has claimed it yet. */
+  floorOf(shard: number): number {
+    return this.#state.shards.get(shard)?.floor ?? 0;
+  }
+
   snapshot(): unknown {
     return structuredClone(this.#state);
   }

@@ -46,7 +46,8 @@ export class MemorySpoolFolder implements SpoolFolder {
 
   setAside(number: number): Promise<void> {
     return this.trouble.around('setAside', () => {
-      this.torn.set(number, this.#of(number).bytes);
+      const file = this.#files.get(number);
+      if (file !== undefined) this.torn.set(number, file.bytes);
       this.#files.delete(number);
     });
   }

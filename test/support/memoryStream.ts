@@ -65,6 +65,11 @@ export class MemoryStreams implements ClickStreams {
     stream.firstSequence = firstSequence;
   }
 
+  /** Repeated batch ids are absorbed no more: the broker's window for them is over. */
+  forgetBatchIds(): void {
+    for (const { sequenceOf } of this.#shards.values()) sequenceOf.clear();
+  }
+
   /** Publishes as a gateway does. */
   publish(shard: number, bytes: Uint8Array, batchId: string): Promise<PublishedBatch> {
     return this.trouble.around('publish', () => {

@@ -2,7 +2,7 @@
  * The files of a gateway's spool: `<number>.spool` in a folder of its own, which one process has at a time. What
  * `append` has answered is on disk (fsync), the file's name too.
  */
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { exists, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { FolderLock } from './folderLock.ts';
 
@@ -61,14 +61,18 @@ export class SpoolFolder {
   }
 
   async remove(number: number): Promise<void> {
-    await rm(this.#path(number));
+    await rm(this.#path(number), { force: true });
     await this.#syncNames();
   }
 
   /** Keeps the file for people to look at, as `<number>.torn`. */
   async setAside(number: number): Promise<void> {
     const file = this.#path(number);
-    await rename(file, file.replace(/spool$/, 'torn'));
+    const aside = file.replace(/spool$/, 'torn');
+    await rename(file, aside).catch(async (error: unknown) => {
+      // An earlier try got so far.
+      if (!(await exists(aside))) throw error;
+    });
     await this.#syncNames();
   }
 

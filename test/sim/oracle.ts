@@ -1,0 +1,141 @@
+/**
+ * What must come out, found the plain way: whole texts as keys, everything remembered, no hash, no route and no judge
+ * of the code that is examined. It looks at what stands on the streams and at what was answered.
+ */
+import { decodeClickBatch } from '../../src/adapters/nats/clickBatchCodec.ts';
+import type { ClickFacts } from '../../src/domain/clickRecord.ts';
+import type { RuleSet } from '../../src/domain/ruleSet.ts';
+import type { StreamMessage } from '../../src/domain/streamMessage.ts';
+import {
+  countClick,
+  type Disposition,
+  emptyCounts,
+  type WindowCounts,
+} from '../../src/domain/windowCounts.ts';
+
+export interface ShardExpectation {
+  records: number;
+  duplicates: number;
+  deadLetters: number;
+}
+
+export interface Expectation {
+  /** By `minute ad_id`. */
+  readonly counts: Map<string, WindowCounts>;
+  readonly shards: Map<number, ShardExpectation>;
+  /** Every click_id on the streams, as hexadecimal digits. */
+  readonly clickIds: Set<string>;
+  /** Identities that stand on two shards. */
+  readonly split: string[];
+}
+
+export function expectationOf(
+  streams: ReadonlyMap<number, readonly StreamMessage[]>,
+  rules: RuleSet,
+): Expectation {
+  const expectation: Expectation = { counts: new Map(), shards: new Map(), clickIds: new Set(), split: [] };
+  const shardOf = new Map<string, number>();
+  for (const [shard, messages] of streams) {
+    const sums: ShardExpectation = { records: 0, duplicates: 0, deadLetters: 0 };
+    expectation.shards.set(shard, sums);
+    const memory = new Memory(Math.floor(rules.dedupHorizonMs / 1000));
+    for (const { bytes, timestampMs } of messages) {
+      memory.advance(Math.floor(timestampMs / 1000));
+      for (const { facts } of decodeClickBatch(bytes)?.records ?? [{ facts: undefined }]) {
+        sums.records += 1;
+        if (facts === undefined) {
+          sums.deadLetters += 1;
+          continue;
+        }
+        const identity = identityOf(facts);
+        const known = shardOf.get(identity) ?? shard;
+        if (!isFromTheFuture(facts, rules)) {
+          if (known !== shard) expectation.split.push(identity);
+          shardOf.set(identity, known);
+        }
+        expectation.clickIds.add(facts.clickId.toHex());
+        if (!countOne(expectation.counts, memory, identity, facts, rules)) sums.duplicates += 1;
+      }
+    }
+  }
+  return expectation;
+}
+
+/** false: a duplicate, which is in no window. */
+function countOne(
+  counts: Map<string, WindowCounts>,
+  memory: Memory,
+  identity: string,
+  facts: ClickFacts,
+  rules: RuleSet,
+): boolean {
+  const refused = refusalOf(facts, rules);
+  const seen = memory.see(identity, facts.clickId.toHex(), refused === undefined);
+  if (seen.click) return false;
+  const disposition = refused ?? (seen.identity ? 'REPEAT' : 'VALID');
+  const lateMs = facts.receivedMs - facts.eventTimeMs;
+  const isBelievable = lateMs >= -rules.maxFutureSkewMs && lateMs <= rules.maxEventAgeMs;
+  const bookedMs = isBelievable ? facts.eventTimeMs : facts.receivedMs;
+  const key = `${bookedMs - (bookedMs % 60_000)} ${facts.adId}`;
+  const window = counts.get(key) ?? emptyCounts();
+  countClick(window, facts.clickId, disposition);
+  counts.set(key, window);
+  return true;
+}
+
+function identityOf({ adId, impressionId, clickId }: ClickFacts): string {
+  return impressionId === undefined ? `${adId} click ${clickId.toHex()}` : `${adId} ${impressionId.toHex()}`;
+}
+
+/** The rules in a few words; undefined: the content is billable. Simulated clicks are tests, or of ordinary browsers. */
+function refusalOf(facts: ClickFacts, rules: RuleSet): Disposition | undefined {
+  const { clickId, impressionId, eventTimeMs, receivedMs, test } = facts;
+  const [clickMs, impressionMs] = [timeOf(clickId), timeOf(impressionId ?? clickId)];
+  const isPossible =
+    Math.max(clickMs, impressionMs, eventTimeMs) <= receivedMs + rules.maxFutureSkewMs &&
+    eventTimeMs >= receivedMs - rules.maxEventAgeMs &&
+    impressionMs >= clickMs - rules.dedupHorizonMs &&
+    impressionMs <= clickMs + rules.maxFutureSkewMs;
+  if (!isPossible) return 'DEFECTIVE';
+  return test ? 'TEST' : undefined;
+}
+
+/** Such a copy of a click is defective, and may stand on another shard than one that was received later (I3). */
+function isFromTheFuture({ clickId, impressionId, receivedMs }: ClickFacts, rules: RuleSet): boolean {
+  return Math.max(timeOf(clickId), timeOf(impressionId ?? clickId)) > receivedMs + rules.maxFutureSkewMs;
+}
+
+function timeOf(uuid: Uint8Array): number {
+  return Number.parseInt(uuid.toHex().slice(0, 12), 16);
+}
+
+/** Last-seen times, in seconds of stream time. */
+class Memory {
+  readonly #horizonSeconds: number;
+  readonly #identities = new Map<string, number>();
+  readonly #clicks = new Map<string, number>();
+  #nowSeconds = 0;
+
+  constructor(horizonSeconds: number) {
+    this.#horizonSeconds = horizonSeconds;
+  }
+
+  advance(seconds: number): void {
+    this.#nowSeconds = Math.max(this.#nowSeconds, seconds);
+  }
+
+  see(identity: string, click: string, isBillable: boolean): { identity: boolean; click: boolean } {
+    const key = `${identity} ${click}`;
+    const seen = {
+      identity: this.#isRecent(this.#identities.get(identity)),
+      click: this.#isRecent(this.#clicks.get(key)),
+    };
+    this.#clicks.set(key, this.#nowSeconds);
+    if (isBillable) this.#identities.set(identity, this.#nowSeconds);
+    return seen;
+  }
+
+  #isRecent(seconds: number | undefined): boolean {
+    return seconds !== undefined && seconds >= this.#nowSeconds - this.#horizonSeconds;
+  }
+}

@@ -1,0 +1,100 @@
+/** An actors process of the simulation: the real node over simulated connections. */
+import { ActorNode } from '../../src/actors/node.ts';
+import type { ClickStreams, FoldMemory, Ledger, Routing } from '../../src/actors/ports.ts';
+import type { StreamMessage } from '../../src/domain/streamMessage.ts';
+import { SilentLog } from '../support/silentLog.ts';
+import { SimProcess } from './simProcess.ts';
+import type { World } from './world.ts';
+
+const HEARTBEAT_MS = 2_000;
+const LEASE_MS = 5_000;
+const FLUSH_INTERVAL_MS = 1_500;
+
+export class SimNode {
+  readonly process: SimProcess;
+  readonly #node: ActorNode;
+  readonly #world: World;
+
+  /** @param onEnd hears of a start that failed; a process that cannot start ends */
+  constructor(name: string, world: World, onEnd: (error: unknown) => void) {
+    this.#world = world;
+    this.process = new SimProcess(name, world.scheduler);
+    this.#node = new ActorNode({
+      streams: this.#streams(),
+      routing: this.#routing(),
+      ledger: this.#ledger(),
+      memoryOf: (shard, incarnation) => this.#memory(shard, incarnation),
+      log: new SilentLog(),
+      newGeneration: () => world.newName('generation'),
+      flushIntervalMs: FLUSH_INTERVAL_MS,
+      heartbeatMs: HEARTBEAT_MS,
+      clock: () => world.scheduler.nowMs,
+      timers: this.process.timers,
+    });
+    this.#node.start().catch(onEnd);
+  }
+
+  /** Ends in order (SIGTERM). */
+  drain(): void {
+    this.#node.drain().then(
+      () => this.process.kill(),
+      () => this.process.kill(),
+    );
+  }
+
+  #streams(): ClickStreams {
+    const { network, streams, random } = this.#world;
+    const { process } = this;
+    return {
+      list: () => network.call(process, 'nats', 'list', () => streams.list()),
+      state: (shard) => network.call(process, 'nats', 'state', () => streams.state(shard)),
+      firstSequenceAt: (shard, timeMs) =>
+        network.call(process, 'nats', 'firstSequenceAt', () => streams.firstSequenceAt(shard, timeMs)),
+      decode: (bytes) => streams.decode(bytes),
+      async *read(shard, from, stop, through): AsyncGenerator<StreamMessage> {
+        for await (const message of streams.read(shard, from, stop, through)) {
+          await network.delivery(process);
+          // A consumer that was lost and made anew may leave a message out, or bring one again.
+          if (random.chance(network.weather.lostReply / 10)) continue;
+          yield message;
+          if (random.chance(network.weather.twice / 10)) yield message;
+        }
+      },
+    };
+  }
+
+  #routing(): Routing {
+    const routing = this.#world.routingStream.open();
+    routing.trouble.decide = (operation, border) =>
+      this.#world.network.border(this.process, 'nats', `routing ${operation} ${border}`);
+    return routing;
+  }
+
+  #ledger(): Ledger {
+    const { network, ledger } = this.#world;
+    const { process } = this;
+    const own = ledger.of(process.name, LEASE_MS);
+    return {
+      claim: (shards) => network.call(process, 'postgres', 'claim', () => own.claim(shards)),
+      renew: (beats) => network.call(process, 'postgres', 'renew', () => own.renew(beats)),
+      store: (flush) => network.call(process, 'postgres', 'store', () => own.store(flush)),
+      release: () => network.call(process, 'postgres', 'release', () => own.release()),
+    };
+  }
+
+  #memory(shard: number, incarnation: string): FoldMemory {
+    const { network, folds } = this.#world;
+    const { process } = this;
+    const memory = folds.of(shard, incarnation);
+    return {
+      fold: (sequence, timestampMs, records, floor, purpose) =>
+        network.call(process, 'redis', `fold ${shard}/${sequence} ${purpose}`, () =>
+          memory.fold(sequence, timestampMs, records, floor, purpose),
+        ),
+      reset: (generation, through, warm) =>
+        network.call(process, 'redis', `reset ${shard} through ${through} warm ${warm}`, () =>
+          memory.reset(generation, through, warm),
+        ),
+    };
+  }
+}
