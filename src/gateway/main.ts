@@ -6,7 +6,7 @@ import { startGrpcServer } from '../adapters/grpc/server.ts';
 import { announceAds, onAdsChanged } from '../adapters/nats/catalogChanges.ts';
 import { decodeClickFacts, encodeClickBatch, encodeClickRecord } from '../adapters/nats/clickBatchCodec.ts';
 import { ClickPublisher } from '../adapters/nats/clickPublisher.ts';
-import { connectNats, natsAnswers } from '../adapters/nats/connection.ts';
+import { connectNats } from '../adapters/nats/connection.ts';
 import { Connectivity } from '../adapters/nats/connectivity.ts';
 import { RoutingLog } from '../adapters/nats/routingLog.ts';
 import { connectPostgres } from '../adapters/postgres/pool.ts';
@@ -15,6 +15,7 @@ import { upsertAds } from '../adapters/postgres/upsertAds.ts';
 import { systemClock } from '../adapters/system/clock.ts';
 import { runProcess } from '../adapters/system/lifecycle.ts';
 import { createLog, logReady } from '../adapters/system/log.ts';
+import { followReadiness, succeedsWithin } from '../adapters/system/readiness.ts';
 import { systemTimers } from '../adapters/system/timers.ts';
 import { AdDirectory } from './adDirectory.ts';
 import { catalogService } from './catalogService.ts';
@@ -71,6 +72,7 @@ await runProcess(log, async () => {
   });
   const shared = { ads, clickLog, userKeySalt: config.userKeySalt, clock: systemClock, log };
 
+  const ready = async () => readiness(await succeedsWithin(nats.rtt(), READY_MS, systemTimers), spool);
   const draining = new AbortController();
   const grpc = await startGrpcServer(
     `${config.host}:${config.ingestPort}`,
@@ -95,7 +97,7 @@ await runProcess(log, async () => {
     routes: {
       '/click': (request, server) => clickHttp.handle(request, server.requestIP(request)?.address ?? ''),
       '/healthz': Response.json({ status: 'ok' }),
-      '/readyz': async () => readiness(await natsAnswers(nats, READY_MS), spool),
+      '/readyz': ready,
     },
     fetch: nothingThere,
     error: (error) => {
@@ -104,6 +106,7 @@ await runProcess(log, async () => {
     },
   });
   const drained = drainSpool(draining.signal);
+  void followReadiness(async () => (await ready()).ok, grpc.setServing, systemTimers, draining.signal);
   logReady(log, { http: http.port, ingest: config.ingestPort });
 
   return async () => {

@@ -7,12 +7,16 @@ import { connectPostgres } from '../adapters/postgres/pool.ts';
 import { readAggregates } from '../adapters/postgres/readAggregates.ts';
 import { runProcess } from '../adapters/system/lifecycle.ts';
 import { createLog, logReady } from '../adapters/system/log.ts';
+import { followReadiness, succeedsWithin } from '../adapters/system/readiness.ts';
+import { systemTimers } from '../adapters/system/timers.ts';
 import { AggregateReader } from './aggregateReader.ts';
 import { readConfig } from './config.ts';
 import { queryService } from './queryService.ts';
 
 const POSTGRES_CONNECTIONS_MAX = 8;
 const DRAIN_MS = 8_000;
+/** A database that takes longer to answer is not ready. */
+const READY_MS = 1_000;
 
 const log = createLog('query');
 
@@ -34,9 +38,13 @@ await runProcess(log, async () => {
     ['clickledger.v1.ClickQueryService'],
     (server) => server.addService(ClickQueryService.service, queryService({ reader, log })),
   );
+  const draining = new AbortController();
+  const ready = () => succeedsWithin(pool.query('select'), READY_MS, systemTimers);
+  void followReadiness(ready, grpc.setServing, systemTimers, draining.signal);
   logReady(log, { query: config.queryPort });
 
   return async () => {
+    draining.abort();
     await grpc.stop(DRAIN_MS);
     await Promise.all([nats.drain(), pool.end()]);
   };

@@ -21,12 +21,3 @@ export async function connectNats(url: string, name: string): Promise<NatsConnec
     noAsyncTraces: true,
   });
 }
-
-/** Whether the broker answers within this time. */
-export async function natsAnswers(connection: NatsConnection, timeoutMs: number): Promise<boolean> {
-  const answered = connection.rtt().then(
-    () => true,
-    () => false,
-  );
-  return Promise.race([answered, Bun.sleep(timeoutMs).then(() => false)]);
-}
