@@ -2,7 +2,7 @@
  * One message on its way into the counts: its records checked and judged, then counted by the fold's verdicts. A
  * function of the message and the routing table alone, so the owner, its successor and a replay agree (I11).
  */
-import type { ClickBatch } from './clickBatch.ts';
+import type { ClickBatch, DecodedRecord } from './clickBatch.ts';
 import type { ClickFacts } from './clickRecord.ts';
 import type { DeadLetter } from './deadLetter.ts';
 import { FOLD_RECORD_BYTES, VERDICT_LETTERS, writeFoldRecord } from './fold.ts';
@@ -23,6 +23,12 @@ interface JudgedClick {
   /** First millisecond of the minute window in which the click is counted. */
   readonly minute: number;
 }
+
+export type RecordOutcome =
+  /** `shard` is where the routing table leads the click. */
+  | { readonly kind: 'judged'; readonly shard: number; readonly click: JudgedClick }
+  | { readonly kind: 'undecodable' }
+  | { readonly kind: 'unjudgeable'; readonly error: unknown };
 
 /**
  * Judges the records of a message.
@@ -46,29 +52,48 @@ export function judgeMessage(
   }
   const clicks: JudgedClick[] = [];
   const deadLetters: DeadLetter[] = [];
-  for (const [index, { facts, bytes }] of batch.records.entries()) {
-    if (facts === undefined)
-      deadLetters.push({ sequence: message.sequence, index, reason: 'undecodable', bytes });
-    else if (table.route(facts) !== shard)
-      deadLetters.push({ sequence: message.sequence, index, reason: 'misrouted', bytes });
-    else clicks.push(judgeClick(facts, table));
+  const folded = Buffer.alloc(batch.records.length * FOLD_RECORD_BYTES);
+  const view = new DataView(folded.buffer, folded.byteOffset, folded.length);
+  for (const [index, record] of batch.records.entries()) {
+    const outcome = judgeRecord(record, table, view, clicks.length * FOLD_RECORD_BYTES);
+    if (outcome.kind === 'judged' && outcome.shard === shard) {
+      clicks.push(outcome.click);
+    } else {
+      const reason = outcome.kind === 'judged' ? 'misrouted' : outcome.kind;
+      deadLetters.push({ sequence: message.sequence, index, reason, bytes: record.bytes });
+    }
   }
-  return { clicks, foldRecords: writeFoldRecords(clicks), deadLetters };
+  // What a dead letter wrote there is overwritten by the next click, or cut off.
+  return { clicks, foldRecords: folded.subarray(0, clicks.length * FOLD_RECORD_BYTES), deadLetters };
 }
+
+/**
+ * Judges a record, and writes what the fold gets to see of it at `offset` of `fold` (`FOLD_RECORD_BYTES`). It never
+ * throws: one record must not stop a shard. Nothing here waits, asks or remembers, so what fails once fails for
+ * whoever reads the record (I11).
+ */
+export function judgeRecord(
+  { facts }: DecodedRecord,
+  table: RoutingTable,
+  fold: DataView,
+  offset: number,
+): RecordOutcome {
+  if (facts === undefined) return UNDECODABLE;
+  try {
+    const click = judgeClick(facts, table);
+    writeFoldRecord(facts, click.judgement.kind === 'billable', fold, offset);
+    return { kind: 'judged', shard: table.route(facts), click };
+  } catch (error) {
+    return { kind: 'unjudgeable', error };
+  }
+}
+
+const UNDECODABLE: RecordOutcome = Object.freeze({ kind: 'undecodable' });
 
 function judgeClick(facts: ClickFacts, { rules }: RoutingTable): JudgedClick {
   // An event time that cannot be believed would open windows anywhere between 1970 and 287,396.
   const bookedMs = isEventTimePossible(facts, rules) ? facts.eventTimeMs : facts.receivedMs;
   return { facts, judgement: judge(facts, rules), minute: minuteOf(bookedMs) };
-}
-
-function writeFoldRecords(clicks: readonly JudgedClick[]): Buffer {
-  const bytes = Buffer.alloc(clicks.length * FOLD_RECORD_BYTES);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  for (const [index, { facts, judgement }] of clicks.entries()) {
-    writeFoldRecord(facts, judgement.kind === 'billable', view, index * FOLD_RECORD_BYTES);
-  }
-  return bytes;
 }
 
 /**

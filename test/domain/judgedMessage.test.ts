@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { DecodedRecord } from '../../src/domain/clickBatch.ts';
 import type { ClickFacts } from '../../src/domain/clickRecord.ts';
 import { FOLD_RECORD_BYTES, Fold } from '../../src/domain/fold.ts';
+import { AD_ID_HASHED_BYTES_MAX } from '../../src/domain/identity.ts';
 import { countJudged, judgeMessage } from '../../src/domain/judgedMessage.ts';
 import { RoutingTable } from '../../src/domain/routingTable.ts';
 import type { Disposition } from '../../src/domain/windowCounts.ts';
@@ -13,6 +14,8 @@ const TABLE = RoutingTable.create(1, { kind: 'created', shards: 4, rules: RULES 
 const HERE = TABLE.route(factsOf());
 const ELSEWHERE_AD =
   ['ad-a', 'ad-b', 'ad-c', 'ad-d', 'ad-e'].find((adId) => TABLE.route(factsOf({ adId })) !== HERE) ?? '';
+/** The codec lets no such record through; here it stands for whatever judging does not expect. */
+const UNEXPECTED = factsOf({ adId: 'x'.repeat(AD_ID_HASHED_BYTES_MAX + 1) });
 const MESSAGE = { sequence: 7, bytes: new Uint8Array([1, 2, 3]) };
 
 function decoded(facts: ClickFacts | undefined, mark: number): DecodedRecord {
@@ -51,6 +54,18 @@ describe('a message', () => {
     ]);
     expect(judged.clicks.length).toBe(2);
     expect(judged.foldRecords.length).toBe(2 * FOLD_RECORD_BYTES);
+  });
+
+  it('is counted but for a record on which judging fails: that one is a dead letter, for every reader alike', () => {
+    const [first, last] = [factsOf(), factsOf({ clickId: uuid7At(NOON_MS, 9), test: true })];
+    const judged = judgedOf(first, UNEXPECTED, last, UNEXPECTED);
+    expect(judged.deadLetters).toEqual([
+      { sequence: 7, index: 1, reason: 'unjudgeable', bytes: new Uint8Array([1]) },
+      { sequence: 7, index: 3, reason: 'unjudgeable', bytes: new Uint8Array([3]) },
+    ]);
+    expect(judged.clicks).toEqual(judgedOf(first, last).clicks);
+    expect(judged.foldRecords.equals(judgedOf(first, last).foldRecords)).toBe(true);
+    expect(judgedOf(first, UNEXPECTED, last, UNEXPECTED)).toEqual(judged);
   });
 
   it('without records is nothing at all', () => {
@@ -125,7 +140,7 @@ describe('counting', () => {
     const one = fc.record({
       impression: fc.integer({ min: 1, max: 3 }),
       click: fc.integer({ min: 1, max: 6 }),
-      kind: fc.constantFrom('billable', 'billable', 'test', 'misrouted', 'undecodable'),
+      kind: fc.constantFrom('billable', 'billable', 'test', 'misrouted', 'undecodable', 'unjudgeable'),
     });
     fc.assert(
       fc.property(fc.array(fc.array(one, { maxLength: 8 }), { maxLength: 6 }), (messages) => {
@@ -141,6 +156,7 @@ describe('counting', () => {
                     clickId: uuid7At(NOON_MS, click),
                     test: kind === 'test',
                     ...(kind === 'misrouted' ? { adId: ELSEWHERE_AD } : {}),
+                    ...(kind === 'unjudgeable' ? { adId: UNEXPECTED.adId } : {}),
                   }),
             ),
           );
