@@ -109,7 +109,7 @@ export function decodeClickBatch(bytes: Uint8Array): ClickBatch | undefined {
 }
 
 function readBatch(bytes: Uint8Array): ClickBatch {
-  const reader = Reader.create(bytes);
+  const reader = readerOf(bytes);
   let routingSequence = 0;
   const records: DecodedRecord[] = [];
   while (reader.pos < reader.len) {
@@ -177,7 +177,7 @@ function readFacts(bytes: Uint8Array): ReadFacts {
     test: false,
     userAgent: undefined,
   };
-  const reader = Reader.create(bytes);
+  const reader = readerOf(bytes);
   while (reader.pos < reader.len) {
     const key = reader.uint32();
     switch (key >>> 3) {
@@ -188,7 +188,7 @@ function readFacts(bytes: Uint8Array): ReadFacts {
         facts.impressionId = reader.bytes();
         break;
       case RECORD.adId:
-        facts.adId = reader.string();
+        facts.adId = readText(reader);
         break;
       case RECORD.eventTimeMs:
         facts.eventTimeMs = toNumber(reader.int64());
@@ -212,13 +212,27 @@ function readFacts(bytes: Uint8Array): ReadFacts {
         facts.test = reader.bool();
         break;
       case RECORD.userAgent:
-        facts.userAgent = reader.string();
+        facts.userAgent = readText(reader);
         break;
       default:
         reader.skipType(key & 7);
     }
   }
   return facts;
+}
+
+/** One reader for all bytes: the library reads the texts of a Buffer and of a Uint8Array by rules that differ. */
+function readerOf(bytes: Uint8Array): protobuf.Reader {
+  return Reader.create(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+}
+
+/** A text that is cut off is none; the library's reader would take what is left of it for the whole. */
+function readText(reader: protobuf.Reader): string {
+  const start = reader.pos;
+  const length = reader.uint32();
+  if (length > reader.len - reader.pos) throw new RangeError('a text is cut off');
+  reader.pos = start;
+  return reader.string();
 }
 
 /** The reader gives 64-bit numbers as Long objects where that library is there; times fit 2^53. */

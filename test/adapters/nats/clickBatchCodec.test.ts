@@ -8,6 +8,7 @@ import protobuf from 'protobufjs';
 import { describe, expect, test } from 'vitest';
 import {
   decodeClickBatch,
+  decodeClickFacts,
   encodeClickBatch,
   encodeClickRecord,
 } from '../../../src/adapters/nats/clickBatchCodec.ts';
@@ -331,6 +332,24 @@ describe('a record that cannot be judged has no facts, but keeps its bytes and i
     expect(decodeOne(Buffer.from([0xff, 0xff, 0xff]))).toBeUndefined();
     const bytes = encodeClickRecord({ ...sound, referrer: 'a referrer at the end' });
     expect(decodeOne(bytes.subarray(0, bytes.length - 1))).toBeUndefined();
+  });
+
+  test('a record that is cut off inside its last text', () => {
+    const bytes = encodeClickRecord({ ...sound, ...EMPTY_CONTEXT, userAgent: 'a user agent at the end' });
+    expect(decodeOne(bytes)?.userAgent).toBe('a user agent at the end');
+    for (const cut of [1, 5, 22]) expect(decodeOne(bytes.subarray(0, -cut)), `${cut}`).toBeUndefined();
+  });
+
+  test('bytes are read alike, whatever holds them', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 8 }), fc.nat({ max: 8 }), (garbage, cut) => {
+        const record = encodeClickRecord({ ...sound, ...EMPTY_CONTEXT, userAgent: 'x'.repeat(8) });
+        const bytes = new Uint8Array(record);
+        bytes.set(garbage, bytes.length - garbage.length);
+        const left = bytes.subarray(0, bytes.length - cut);
+        expect(decodeClickFacts(Buffer.from(left))).toEqual(decodeClickFacts(left));
+      }),
+    );
   });
 
   test.each(['a', 'a'.repeat(1_024), 'é'.repeat(512), '\u007f\n'])(
