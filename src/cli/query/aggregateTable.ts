@@ -1,10 +1,10 @@
 /** The answer of the query service as a table, with totals and how fresh it is. Pure. */
-import Table from 'cli-table3';
 import type { AggregateInfo__Output } from '../../contract/generated/clickledger/v1/AggregateInfo.ts';
 import type { AggregateRow__Output } from '../../contract/generated/clickledger/v1/AggregateRow.ts';
 import type { Metrics__Output } from '../../contract/generated/clickledger/v1/Metrics.ts';
 import type { Granularity } from '../../domain/granularity.ts';
 import { formatCount, formatCountOf, formatMinute, formatSecond, formatSpan } from '../format.ts';
+import { type PlainColumn, renderPlainTable } from '../plainTable.ts';
 import { styled } from '../terminal.ts';
 import type { TimeRange } from './timeRange.ts';
 
@@ -23,48 +23,21 @@ const COLUMNS: readonly { readonly head: string; readonly metric: keyof Metrics_
 const TIME_LENGTH: Readonly<Record<Granularity, number>> = { MINUTE: 16, HOUR: 16, DAY: 10, MONTH: 7 };
 
 export function renderRows(rows: readonly AggregateRow__Output[], granularity: Granularity): string {
-  const table = new Table({
-    head: ['ad', 'time (UTC)', ...COLUMNS.map(({ head }) => head)].map((text) => styled('bold', text)),
-    colAligns: ['left', 'left', ...COLUMNS.map(() => 'right' as const)],
-    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0, compact: true },
-    chars: PLAIN_BORDERS,
-  });
-  for (const { ad_id, from_ms, metrics } of rows) {
-    table.push([
-      ad_id,
-      formatMinute(from_ms).slice(0, TIME_LENGTH[granularity]),
-      ...counts((metric) => metrics?.[metric] ?? 0),
-    ]);
-  }
+  const columns: PlainColumn[] = [
+    { head: 'ad', align: 'left' },
+    { head: 'time (UTC)', align: 'left' },
+    ...COLUMNS.map(({ head }): PlainColumn => ({ head, align: 'right' })),
+  ];
+  const lines = rows.map(({ ad_id, from_ms, metrics }) => [
+    ad_id,
+    formatMinute(from_ms).slice(0, TIME_LENGTH[granularity]),
+    ...counts((metric) => metrics?.[metric] ?? 0),
+  ]);
   const total = (metric: keyof Metrics__Output) =>
     rows.reduce((sum, { metrics }) => sum + (metrics?.[metric] ?? 0), 0);
-  table.push(
-    ['total', formatCountOf(rows.length, 'row'), ...counts(total)].map((text) => styled('bold', text)),
-  );
-  return table.toString();
+  const totals = ['total', formatCountOf(rows.length, 'row'), ...counts(total)];
+  return renderPlainTable(columns, [...lines, totals.map((text) => styled('bold', text))]);
 }
-
-/** Two blanks between columns and no lines: nine columns stay narrow, and `awk` can read them. */
-const PLAIN_BORDERS = Object.fromEntries(
-  [
-    'top',
-    'top-mid',
-    'top-left',
-    'top-right',
-    'bottom',
-    'bottom-mid',
-    'bottom-left',
-    'bottom-right',
-    'left',
-    'left-mid',
-    'mid',
-    'mid-mid',
-    'right',
-    'right-mid',
-  ]
-    .map((place) => [place, ''])
-    .concat([['middle', '  ']]),
-);
 
 function counts(of: (metric: keyof Metrics__Output) => number): string[] {
   return COLUMNS.map(({ metric }) => formatCount(of(metric)));
