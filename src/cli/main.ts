@@ -9,6 +9,7 @@ import manifest from '../../package.json' with { type: 'json' };
 import { SettingsError } from '../adapters/environment/settings.ts';
 import { UnfitServerError } from '../adapters/environment/unfitServer.ts';
 import { CliError } from './cliError.ts';
+import { deadLettersCommand } from './commands/deadLetters.ts';
 import { importCommand } from './commands/import.ts';
 import { migrateCommand } from './commands/migrate.ts';
 import { queryCommand } from './commands/query.ts';
@@ -34,12 +35,14 @@ function program(): Command {
     signCommand(),
     importCommand(),
     queryCommand(),
+    deadLettersCommand(),
     migrateCommand(),
     simCommand(),
     testCommand(),
   ];
   for (const command of commands) {
     root.addCommand(command.copyInheritedSettings(root));
+    for (const part of command.commands) part.copyInheritedSettings(command);
   }
   return root;
 }

@@ -125,9 +125,18 @@ export class Installation {
   }
 
   /** Where its Redis is. */
-  async redisUrl(): Promise<string> {
+  redisUrl(): Promise<string> {
+    return this.#endpoint('REDIS_URL');
+  }
+
+  /** Where its NATS is. */
+  natsUrl(): Promise<string> {
+    return this.#endpoint('NATS_URL');
+  }
+
+  async #endpoint(variable: string): Promise<string> {
     const { environment } = JSON.parse(await readFile(path.join(this.directory, 'endpoints.json'), 'utf8'));
-    return environment.REDIS_URL;
+    return environment[variable];
   }
 
   /** A command of the command line, to its end. */
