@@ -64,6 +64,7 @@ await runProcess(log, async () => {
     log,
     memoryOf: await loadFoldMemories(redis, routing.table.rules.dedupHorizonMs),
     newGeneration: randomUUID,
+    newClaim: randomUUID,
     flushIntervalMs: config.flushIntervalMs,
     heartbeatMs: config.heartbeatMs,
     clock: systemClock,

@@ -15,6 +15,8 @@ const RESTART_MAX_MS = 10_000;
 
 export interface NodeParts extends Omit<ShardParts, 'memory'> {
   readonly memoryOf: (shard: number, incarnation: string) => FoldMemory;
+  /** A new random word for each claim. */
+  readonly newClaim: () => string;
   readonly heartbeatMs: number;
   /** Milliseconds since the Unix epoch; only pauses are measured by it. */
   readonly clock: () => number;
@@ -114,7 +116,7 @@ export class ActorNode {
 
   /** Takes over what nobody owns. */
   async #claim(): Promise<void> {
-    const { streams, ledger, clock } = this.#parts;
+    const { streams, ledger, newClaim, clock } = this.#parts;
     const nowMs = clock();
     const free = (await streams.list()).filter(
       (shard) => !this.#owners.has(shard) && (this.#failures.get(shard)?.notBeforeMs ?? 0) <= nowMs,
@@ -125,7 +127,8 @@ export class ActorNode {
       'claiming',
       free.map((shard) => ({ shard })),
       async ({ shard }) => {
-        wanted.push({ shard, incarnation: (await streams.state(shard)).incarnation });
+        const { incarnation } = await streams.state(shard);
+        wanted.push({ shard, incarnation, claim: newClaim() });
       },
     );
     if (wanted.length === 0) return;

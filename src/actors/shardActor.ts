@@ -231,6 +231,7 @@ export class ShardActor {
       shard: this.shard,
       incarnation: this.#checkpoint.incarnation,
       epoch: this.#checkpoint.epoch,
+      claim: this.#checkpoint.claim,
       floor: this.#floor,
       newFloor: this.#applied,
       streamTimeMs: this.#streamTimeMs,
@@ -274,6 +275,7 @@ export class ShardActor {
     return {
       shard: this.shard,
       epoch: this.#checkpoint.epoch,
+      claim: this.#checkpoint.claim,
       floor: this.#floor,
       flushingTo: this.#flushingTo ?? this.#floor,
       // Relative to the floor only where nothing is pending.
@@ -297,6 +299,7 @@ export class ShardActor {
     return {
       shard: this.shard,
       epoch: this.#checkpoint.epoch,
+      claim: this.#checkpoint.claim,
       floor: this.#floor,
       arrivedThroughMs: this.#arrivedThroughMs,
       rows: adIds.flatMap((adId) => this.#ads.get(adId)?.liveRows(fromMs, toMs) ?? []),

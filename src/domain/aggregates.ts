@@ -13,6 +13,8 @@ export interface OwnedCheckpoint {
   /** undefined: nobody owns the shard. */
   readonly owner: string | undefined;
   readonly epoch: number;
+  /** The owner's random word; undefined: nobody has owned the shard yet. */
+  readonly claim: string | undefined;
   readonly floor: number;
   readonly arrivedThroughMs: number;
 }
@@ -29,10 +31,11 @@ export interface LiveRequest {
   readonly toMs: number;
 }
 
-/** An owner's unflushed delta of one shard, relative to the checkpoint (epoch, floor). */
+/** An owner's unflushed delta of one shard, relative to the checkpoint (epoch, claim, floor). */
 export interface LiveDelta {
   readonly shard: number;
   readonly epoch: number;
+  readonly claim: string;
   readonly floor: number;
   readonly arrivedThroughMs: number;
   readonly rows: readonly LiveRow[];

@@ -5,6 +5,8 @@ export interface Checkpoint {
   readonly incarnation: string;
   /** The owner's number; rises by one at every take-over. */
   readonly epoch: number;
+  /** The owner's random word. A ledger that went back to an earlier state gives an epoch out twice, never a word. */
+  readonly claim: string;
   /** The highest stream sequence whose clicks are all inside the counts. */
   readonly floor: number;
   /** Running maximum of the message timestamps up to the floor, milliseconds since the Unix epoch. */
@@ -17,6 +19,7 @@ export interface Checkpoint {
 export interface Heartbeat {
   readonly shard: number;
   readonly epoch: number;
+  readonly claim: string;
   readonly floor: number;
   /** Where a flush under way moves the floor; the same as `floor` where there is none. */
   readonly flushingTo: number;
@@ -27,4 +30,6 @@ export interface Heartbeat {
 export interface ShardToClaim {
   readonly shard: number;
   readonly incarnation: string;
+  /** The new owner's random word. */
+  readonly claim: string;
 }

@@ -14,6 +14,7 @@ export interface Flush {
   readonly incarnation: string;
   /** The checkpoint must be just here for the flush to take effect. */
   readonly epoch: number;
+  readonly claim: string;
   readonly floor: number;
   /** And this is where it moves. */
   readonly newFloor: number;

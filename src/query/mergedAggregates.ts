@@ -37,10 +37,16 @@ export function matchDeltas(
     const answer = checkpoint.owner === undefined ? undefined : answers.get(checkpoint.owner);
     const delta = answer?.find(({ shard }) => shard === checkpoint.shard);
     if (delta === undefined) missing.push(checkpoint);
-    else if (delta.epoch === checkpoint.epoch && delta.floor === checkpoint.floor) deltas.push(delta);
+    else if (isRelativeTo(checkpoint, delta)) deltas.push(delta);
     else return { kind: 'moved' };
   }
   return { kind: 'matched', deltas, missing };
+}
+
+function isRelativeTo(checkpoint: OwnedCheckpoint, delta: LiveDelta): boolean {
+  return (
+    delta.epoch === checkpoint.epoch && delta.claim === checkpoint.claim && delta.floor === checkpoint.floor
+  );
 }
 
 export function mergeAggregates(

@@ -25,6 +25,7 @@ class Cluster {
   readonly log = new SilentLog();
   #clicks = 0;
   #generations = 0;
+  #claims = 0;
 
   constructor() {
     this.streams.ensure(SHARDS);
@@ -39,6 +40,7 @@ class Cluster {
       log: this.log,
       timers: systemTimers,
       newGeneration: () => `generation-${++this.#generations}`,
+      newClaim: () => `claim-${++this.#claims}`,
       flushIntervalMs,
       heartbeatMs: HEARTBEAT_MS,
       clock: () => this.nowMs,
@@ -102,7 +104,7 @@ describe('an actors process', () => {
   it('leaves shards alone that another one owns, and takes them when its lease has run out', async () => {
     const cluster = new Cluster();
     const ledger = cluster.ledger.of('node-dead', LEASE_MS);
-    await ledger.claim([{ shard: 1, incarnation: 'made-2' }]);
+    await ledger.claim([{ shard: 1, incarnation: 'made-2', claim: 'dead' }]);
     const node = cluster.node('node-1');
     await node.start();
     expect(node.shards).toEqual([0, 2]);
@@ -119,7 +121,7 @@ describe('an actors process', () => {
     cluster.ledger.trouble.failNext('renew', 'before', Infinity);
     await Bun.sleep(3);
     cluster.nowMs += LEASE_MS + 1;
-    await cluster.ledger.of('node-2', LEASE_MS).claim([{ shard: 1, incarnation: 'made-2' }]);
+    await cluster.ledger.of('node-2', LEASE_MS).claim([{ shard: 1, incarnation: 'made-2', claim: 'other' }]);
     cluster.ledger.trouble.mend();
     await until(() => node.shards.length === 2);
     expect(node.shards).toEqual([0, 2]);
@@ -199,6 +201,15 @@ describe('an actors process', () => {
     cluster.nowMs += 300;
     await until(() => cluster.valid === 1);
     expect(node.shards).toEqual([0, 1, 2]);
+  });
+
+  it('claims each shard, each time, with a word of its own', async () => {
+    const cluster = new Cluster();
+    await cluster.node('node-1').start();
+    const words = [0, 1, 2].map((shard) => cluster.ledger.shard(shard).claim);
+    await cluster.node('node-1').start();
+    for (const shard of [0, 1, 2]) words.push(cluster.ledger.shard(shard).claim);
+    expect(new Set(words).size).toBe(6);
   });
 
   it('restarts a shard that fails after pauses that grow to a limit, while the others go on', async () => {

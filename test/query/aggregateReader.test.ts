@@ -89,6 +89,7 @@ class Model {
         shard,
         owner,
         epoch,
+        claim: `${owner} ${epoch}`,
         floor: stored,
         arrivedThroughMs: NOON_MS + stored,
       }),
@@ -103,7 +104,8 @@ class Model {
       const valid = (model.applied - model.floor) * WEIGHT ** shard;
       const rows = [{ adId: 'ad-1', minute: NOON_MS, ...NOTHING, valid }];
       const { epoch, floor, applied } = model;
-      return [{ shard, epoch, floor, arrivedThroughMs: NOON_MS + applied, rows }];
+      const claim = `${owner} ${epoch}`;
+      return [{ shard, epoch, claim, floor, arrivedThroughMs: NOON_MS + applied, rows }];
     });
   }
 
@@ -177,6 +179,7 @@ describe('an aggregate reader', () => {
       shard,
       owner,
       epoch: 1,
+      claim: 'claim-1',
       floor: 0,
       arrivedThroughMs: 5,
     });

@@ -8,11 +8,27 @@ import { NOON_MS } from '../support/clicks.ts';
 const NOTHING: DispositionCounts = { valid: 0, repeat: 0, givt: 0, sivt: 0, defective: 0, test: 0 };
 
 function checkpointOf(shard: number, changes: Partial<OwnedCheckpoint> = {}): OwnedCheckpoint {
-  return { shard, owner: 'node-1', epoch: 3, floor: 10, arrivedThroughMs: NOON_MS, ...changes };
+  return {
+    shard,
+    owner: 'node-1',
+    epoch: 3,
+    claim: 'claim-3',
+    floor: 10,
+    arrivedThroughMs: NOON_MS,
+    ...changes,
+  };
 }
 
 function deltaOf(shard: number, changes: Partial<LiveDelta> = {}): LiveDelta {
-  return { shard, epoch: 3, floor: 10, arrivedThroughMs: NOON_MS + 500, rows: [], ...changes };
+  return {
+    shard,
+    epoch: 3,
+    claim: 'claim-3',
+    floor: 10,
+    arrivedThroughMs: NOON_MS + 500,
+    rows: [],
+    ...changes,
+  };
 }
 
 describe('a delta', () => {
@@ -26,7 +42,7 @@ describe('a delta', () => {
     });
   });
 
-  it.each([{ epoch: 4 }, { epoch: 2 }, { floor: 11 }, { floor: 9 }])(
+  it.each([{ epoch: 4 }, { epoch: 2 }, { claim: 'claim-4' }, { floor: 11 }, { floor: 9 }])(
     'relative to another one (%j) means read again',
     (other) => {
       const answers = new Map([['node-1', [deltaOf(0), deltaOf(1, other)]]]);

@@ -119,7 +119,14 @@ describe('a query', () => {
   });
 
   it('is told where unflushed counts are missing, and how fresh the rest is', async () => {
-    const checkpoint = { shard: 7, owner: undefined, epoch: 1, floor: 0, arrivedThroughMs: 1_234.9 };
+    const checkpoint = {
+      shard: 7,
+      owner: undefined,
+      epoch: 1,
+      claim: undefined,
+      floor: 0,
+      arrivedThroughMs: 1_234.9,
+    };
     const { client } = await setUp(() => Promise.resolve({ rows: [], checkpoints: [checkpoint] }));
     expect((await client.queryAggregates(GOOD)).info).toEqual({
       arrived_through_ms: 1_234,

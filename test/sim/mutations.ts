@@ -195,8 +195,8 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: LEDGER,
-        from: 'if (row.epoch !== flush.epoch || row.floor !== flush.floor) {',
-        to: 'if (row.floor > flush.floor) {',
+        from: 'const sameOwner = row.epoch === flush.epoch && row.claim === flush.claim;',
+        to: 'const sameOwner = row.floor >= flush.floor;',
       },
     ],
   },
@@ -205,8 +205,8 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: LEDGER,
-        from: 'if (row.epoch !== flush.epoch || row.floor !== flush.floor) {',
-        to: 'if (row.epoch !== flush.epoch) {',
+        from: 'if (!sameOwner || row.floor !== flush.floor) {',
+        to: 'if (!sameOwner) {',
       },
     ],
   },

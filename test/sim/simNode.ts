@@ -26,6 +26,7 @@ export class SimNode {
       memoryOf: (shard, incarnation) => this.#memory(shard, incarnation),
       log: new SilentLog(),
       newGeneration: () => world.newName('generation'),
+      newClaim: () => world.newName('claim'),
       flushIntervalMs: FLUSH_INTERVAL_MS,
       heartbeatMs: HEARTBEAT_MS,
       clock: () => world.scheduler.nowMs,

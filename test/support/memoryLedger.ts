@@ -1,6 +1,6 @@
 /**
- * PostgreSQL in memory, as owners and the query service use it. A flush really compares epoch and floor, moves the
- * checkpoint and adds the delta in one step (I8); a claim raises the epoch (I9).
+ * PostgreSQL in memory, as owners and the query service use it. A flush really compares epoch, claim and floor,
+ * moves the checkpoint and adds the delta in one step (I8); a claim raises the epoch and writes its word (I9).
  *
  * `snapshot` and `restore` are a database that goes back to an earlier state: counts and checkpoints together.
  */
@@ -18,6 +18,7 @@ interface ShardRow {
   owner: string | undefined;
   leaseUntilMs: number;
   epoch: number;
+  claim: string | undefined;
   floor: number;
   streamTimeMs: number;
   arrivedThroughMs: number;
@@ -105,10 +106,11 @@ export class MemoryLedger {
   }
 
   #checkpoints(): OwnedCheckpoint[] {
-    return [...this.#state.shards].map(([shard, { owner, epoch, floor, arrivedThroughMs }]) => ({
+    return [...this.#state.shards].map(([shard, { owner, epoch, claim, floor, arrivedThroughMs }]) => ({
       shard,
       owner,
       epoch,
+      claim,
       floor,
       arrivedThroughMs,
     }));
@@ -117,26 +119,34 @@ export class MemoryLedger {
   #claim(owner: string, leaseMs: number, shards: readonly ShardToClaim[]): Checkpoint[] {
     const nowMs = this.#clock();
     const claimed: Checkpoint[] = [];
-    for (const { shard, incarnation } of shards) {
+    for (const { shard, incarnation, claim } of shards) {
       const row = this.#state.shards.get(shard) ?? newRow(incarnation);
       this.#state.shards.set(shard, row);
       if (row.owner !== undefined && row.owner !== owner && row.leaseUntilMs >= nowMs) continue;
       row.owner = owner;
       row.epoch += 1;
+      row.claim = claim;
       row.leaseUntilMs = nowMs + leaseMs;
       const { epoch, floor, streamTimeMs, arrivedThroughMs } = row;
-      claimed.push({ shard, incarnation: row.incarnation, epoch, floor, streamTimeMs, arrivedThroughMs });
+      claimed.push({
+        shard,
+        incarnation: row.incarnation,
+        epoch,
+        claim,
+        floor,
+        streamTimeMs,
+        arrivedThroughMs,
+      });
     }
     return claimed;
   }
 
   #renew(leaseMs: number, beats: readonly Heartbeat[]): Set<number> {
     const held = new Set<number>();
-    for (const { shard, epoch, floor, flushingTo, arrivedThroughMs } of beats) {
+    for (const { shard, epoch, claim, floor, flushingTo, arrivedThroughMs } of beats) {
       const row = this.#state.shards.get(shard);
-      if (row === undefined || row.epoch !== epoch || (row.floor !== floor && row.floor !== flushingTo)) {
-        continue;
-      }
+      if (row === undefined || row.epoch !== epoch || row.claim !== claim) continue;
+      if (row.floor !== floor && row.floor !== flushingTo) continue;
       row.leaseUntilMs = this.#clock() + leaseMs;
       row.arrivedThroughMs = Math.max(row.arrivedThroughMs, arrivedThroughMs);
       held.add(shard);
@@ -147,9 +157,11 @@ export class MemoryLedger {
   #store(flush: Flush): FlushOutcome {
     const row = this.#state.shards.get(flush.shard);
     if (row === undefined) return { kind: 'fenced', found: 'no row' };
-    if (row.epoch !== flush.epoch || row.floor !== flush.floor) {
-      if (row.epoch === flush.epoch && row.floor === flush.newFloor) return { kind: 'stored' };
-      return { kind: 'fenced', found: `owner ${row.owner}, epoch ${row.epoch}, floor ${row.floor}` };
+    const sameOwner = row.epoch === flush.epoch && row.claim === flush.claim;
+    if (!sameOwner || row.floor !== flush.floor) {
+      if (sameOwner && row.floor === flush.newFloor) return { kind: 'stored' };
+      const { owner, epoch, claim, floor } = row;
+      return { kind: 'fenced', found: `owner ${owner}, epoch ${epoch}, claim ${claim}, floor ${floor}` };
     }
     const keys = flush.rows.map(({ adId, minute }) => `${minute} ${adId}`);
     if (new Set(keys).size !== keys.length) throw new Error('a flush holds two rows of the same window');
@@ -179,6 +191,7 @@ function newRow(incarnation: string): ShardRow {
     owner: undefined,
     leaseUntilMs: 0,
     epoch: 0,
+    claim: undefined,
     floor: 0,
     streamTimeMs: 0,
     arrivedThroughMs: 0,

@@ -41,6 +41,7 @@ export class ShardWorld {
   readonly folds: MemoryFolds;
   readonly log = new SilentLog();
   #generations = 0;
+  #claims = 0;
 
   constructor(rules: RuleSet = RULES, shards = 1) {
     this.rules = rules;
@@ -62,7 +63,9 @@ export class ShardWorld {
   async own(name = 'node-1', flushIntervalMs = NEVER_MS): Promise<RunningOwner> {
     const ledger = this.ledger.of(name, LEASE_MS);
     const { incarnation } = await this.streams.state(this.shard);
-    const [checkpoint] = await ledger.claim([{ shard: this.shard, incarnation }]);
+    const [checkpoint] = await ledger.claim([
+      { shard: this.shard, incarnation, claim: `claim-${++this.#claims}` },
+    ]);
     if (checkpoint === undefined) throw new Error(`${name} could not claim the shard`);
     const actor = new ShardActor(checkpoint, { ...this.parts(ledger), flushIntervalMs });
     const ended = actor.run().then(

@@ -1,6 +1,7 @@
 /**
  * Takes shards over (I9, I16): those without an owner, with this one, or whose owner's lease has run out. The epoch
- * rises, so whatever the owner before still sends is refused.
+ * rises and the claim is a new random word, so whatever the owner before still sends is refused; the word also where
+ * PostgreSQL went back to an earlier state and gives the epoch out a second time.
  */
 import type { Pool } from 'pg';
 import type { Checkpoint, ShardToClaim } from '../../domain/checkpoint.ts';
@@ -13,19 +14,22 @@ const ADD_MISSING = `
 
 const CLAIM = `
   with free as (
-    select shard from shard
-    where shard = any($2) and (owner is null or owner = $1 or lease_until < clock_timestamp())
+    select shard.shard, wanted.claim from shard
+    join unnest($2::integer[], $3::uuid[]) as wanted (shard, claim) using (shard)
+    where owner is null or owner = $1 or lease_until < clock_timestamp()
     order by shard
-    for update
+    for update of shard
   )
-  update shard set owner = $1, epoch = epoch + 1, lease_until = clock_timestamp() + $3 * interval '1 millisecond'
+  update shard set owner = $1, epoch = epoch + 1, claim = free.claim,
+    lease_until = clock_timestamp() + $4 * interval '1 millisecond'
   from free where shard.shard = free.shard
-  returning shard.shard, incarnation, epoch, floor, stream_time_ms, arrived_through_ms`;
+  returning shard.shard, incarnation, epoch, shard.claim, floor, stream_time_ms, arrived_through_ms`;
 
 interface Row {
   shard: number;
   incarnation: string;
   epoch: string;
+  claim: string;
   floor: string;
   stream_time_ms: string;
   arrived_through_ms: string;
@@ -40,11 +44,12 @@ export async function claimShards(
 ): Promise<Checkpoint[]> {
   const numbers = shards.map(({ shard }) => shard);
   await pool.query(ADD_MISSING, [numbers, shards.map(({ incarnation }) => incarnation)]);
-  const { rows } = await pool.query<Row>(CLAIM, [owner, numbers, leaseMs]);
+  const { rows } = await pool.query<Row>(CLAIM, [owner, numbers, shards.map(({ claim }) => claim), leaseMs]);
   return rows.map((row) => ({
     shard: row.shard,
     incarnation: row.incarnation,
     epoch: exactNumber(row.epoch),
+    claim: row.claim,
     floor: exactNumber(row.floor),
     streamTimeMs: exactNumber(row.stream_time_ms),
     arrivedThroughMs: exactNumber(row.arrived_through_ms),

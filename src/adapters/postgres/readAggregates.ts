@@ -18,7 +18,7 @@ const ROWS = {
 
 const CHECKPOINTS = {
   name: 'read-checkpoints',
-  text: `select shard, owner, epoch, floor, arrived_through_ms from shard order by shard`,
+  text: `select shard, owner, epoch, claim, floor, arrived_through_ms from shard order by shard`,
 };
 
 interface CountRow extends Record<'valid' | 'repeat' | 'givt' | 'sivt' | 'defective' | 'test', string> {
@@ -30,6 +30,7 @@ interface CheckpointRow {
   shard: number;
   owner: string | null;
   epoch: string;
+  claim: string | null;
   floor: string;
   arrived_through_ms: string;
 }
@@ -67,6 +68,7 @@ export async function readAggregates(
         shard: row.shard,
         owner: row.owner ?? undefined,
         epoch: exactNumber(row.epoch),
+        claim: row.claim ?? undefined,
         floor: exactNumber(row.floor),
         arrivedThroughMs: exactNumber(row.arrived_through_ms),
       }),

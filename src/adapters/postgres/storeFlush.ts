@@ -14,7 +14,7 @@ const STORE = {
   with moved as (
     update shard set floor = $4, stream_time_ms = $5, arrived_through_ms = greatest(arrived_through_ms, $6),
       records = records + $7, duplicates = duplicates + $8, dead_letters = dead_letters + coalesce(cardinality($19::bigint[]), 0)
-    where shard = $1 and epoch = $2 and floor = $3
+    where shard = $1 and epoch = $2 and claim = $24 and floor = $3
     returning shard
   ), delta as (
     select ad_id, to_timestamp(minute) as minute, valid, repeat, givt, sivt, defective, test, high, low
@@ -44,7 +44,7 @@ const STORE = {
   select count(*) as moved from moved`,
 };
 
-const READ = `select incarnation, owner, epoch, floor from shard where shard = $1`;
+const READ = `select owner, epoch, claim, floor from shard where shard = $1`;
 
 /** SQLSTATE check_violation: here it says that a row's day has no partition. */
 const NO_PARTITION = '23514';
@@ -68,15 +68,17 @@ export async function storeFlush(pool: Pool, partitions: DayPartitions, flush: F
 
 /** The checkpoint was not where the owner thought: an earlier try went through, or the owner is fenced. */
 async function explain(pool: Pool, flush: Flush): Promise<FlushOutcome> {
-  const { rows } = await pool.query<{ incarnation: string; owner: string; epoch: string; floor: string }>(
-    READ,
-    [flush.shard],
-  );
+  const { rows } = await pool.query<{ owner: string; epoch: string; claim: string; floor: string }>(READ, [
+    flush.shard,
+  ]);
   const row = rows[0];
   if (row === undefined) return { kind: 'fenced', found: 'no row' };
-  const sameEpoch = exactNumber(row.epoch) === flush.epoch;
-  if (sameEpoch && exactNumber(row.floor) === flush.newFloor) return { kind: 'stored' };
-  return { kind: 'fenced', found: `owner ${row.owner}, epoch ${row.epoch}, floor ${row.floor}` };
+  const sameOwner = exactNumber(row.epoch) === flush.epoch && row.claim === flush.claim;
+  if (sameOwner && exactNumber(row.floor) === flush.newFloor) return { kind: 'stored' };
+  return {
+    kind: 'fenced',
+    found: `owner ${row.owner}, epoch ${row.epoch}, claim ${row.claim}, floor ${row.floor}`,
+  };
 }
 
 function parameters(flush: Flush): unknown[] {
@@ -105,5 +107,6 @@ function parameters(flush: Flush): unknown[] {
     deadLetters.map(({ reason }) => reason),
     deadLetters.map(({ bytes }) => Buffer.from(bytes)),
     flush.incarnation,
+    flush.claim,
   ];
 }

@@ -38,7 +38,14 @@ function row(adId: string, minute: number, value = 1): LiveRow {
 }
 
 function deltaOf(shard: number, rows: LiveRow[]): LiveDelta {
-  return { shard, epoch: shard + 1, floor: 10 * shard, arrivedThroughMs: 1_760_000_000_000, rows };
+  return {
+    shard,
+    epoch: shard + 1,
+    claim: `claim-${shard}`,
+    floor: 10 * shard,
+    arrivedThroughMs: 1_760_000_000_000,
+    rows,
+  };
 }
 
 /** What the owner had to say about requests that it could not answer. */

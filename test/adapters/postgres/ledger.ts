@@ -14,6 +14,8 @@ export interface Ledger {
 
 /** A minute that is also the first of its hour, day and month. */
 export const MINUTE = Date.UTC(2025, 9, 1);
+/** The random word of the owner that `addShard` gives a shard, and `flushOf` a flush. */
+export const CLAIM = '7d9ce3a1-0b51-4c52-9d2f-3a7f6c1e8b40';
 export const INCARNATION = '2025-10-01T00:00:00.123456789Z';
 
 export async function openLedger(): Promise<Ledger> {
@@ -49,9 +51,9 @@ export async function addShard(
   { epoch = 1, floor = 0, owner = 'one' } = {},
 ): Promise<void> {
   await pool.query(
-    `insert into shard (shard, incarnation, owner, lease_until, epoch, floor)
-     values ($1, $2, $3, clock_timestamp() + interval '1 hour', $4, $5)`,
-    [shard, INCARNATION, owner, epoch, floor],
+    `insert into shard (shard, incarnation, owner, lease_until, epoch, claim, floor)
+     values ($1, $2, $3, clock_timestamp() + interval '1 hour', $4, $5, $6)`,
+    [shard, INCARNATION, owner, epoch, CLAIM, floor],
   );
 }
 
@@ -64,6 +66,7 @@ export function flushOf(changes: Partial<Flush>): Flush {
     shard: 0,
     incarnation: INCARNATION,
     epoch: 1,
+    claim: CLAIM,
     floor: 0,
     newFloor: 10,
     streamTimeMs: MINUTE,

@@ -14,8 +14,11 @@ beforeAll(async () => {
 afterAll(() => ledger.end());
 beforeEach(() => emptyLedger(ledger));
 
+/** A random word for each shard of a claim. */
+const word = (shard: number) => `00000000-0000-4000-8000-${String(shard).padStart(12, '0')}`;
+
 const shards = (...numbers: number[]) =>
-  numbers.map((shard) => ({ shard, incarnation: `incarnation of ${shard}` }));
+  numbers.map((shard) => ({ shard, incarnation: `incarnation of ${shard}`, claim: word(shard) }));
 
 const claim = (owner: string, numbers: number[], leaseMs = LONG_MS) =>
   claimShards(ledger.pool, owner, shards(...numbers), leaseMs);
@@ -26,6 +29,7 @@ const numbersOf = (checkpoints: readonly { shard: number }[]) =>
 const beat = (shard: number, changes: object = {}) => ({
   shard,
   epoch: 1,
+  claim: word(shard),
   floor: 0,
   flushingTo: 0,
   arrivedThroughMs: 0,
@@ -41,8 +45,8 @@ describe('a claim', () => {
     const checkpoints = await claim('one', [3, 1]);
     const fresh = { epoch: 1, floor: 0, streamTimeMs: 0, arrivedThroughMs: 0 };
     expect(checkpoints.toSorted((left, right) => left.shard - right.shard)).toEqual([
-      { shard: 1, incarnation: 'incarnation of 1', ...fresh },
-      { shard: 3, incarnation: 'incarnation of 3', ...fresh },
+      { shard: 1, incarnation: 'incarnation of 1', claim: word(1), ...fresh },
+      { shard: 3, incarnation: 'incarnation of 3', claim: word(3), ...fresh },
     ]);
   });
 
@@ -56,13 +60,14 @@ describe('a claim', () => {
     const [checkpoint] = await claimShards(
       ledger.pool,
       'two',
-      [{ shard: 0, incarnation: 'made anew' }],
+      [{ shard: 0, incarnation: 'made anew', claim: word(7) }],
       LONG_MS,
     );
     expect(checkpoint).toEqual({
       shard: 0,
       incarnation: 'incarnation of 0',
       epoch: 2,
+      claim: word(7),
       floor: 77,
       streamTimeMs: 1_760_000_000_123,
       arrivedThroughMs: 1_760_000_000_456,
@@ -145,6 +150,7 @@ describe('a heartbeat', () => {
   test.each([
     ['a newer epoch: somebody took it over', 'epoch = 2'],
     ['an older epoch: the ledger was restored', 'epoch = 0'],
+    ['another claim: the ledger gave the epoch out twice', `claim = '${word(9)}'`],
     ['another floor: the ledger was restored', 'floor = 3'],
   ])('does not name a shard with %s, and renews nothing', async (_what, change) => {
     await claim('one', [0, 1]);

@@ -7,6 +7,7 @@ import { bucketStart, GRANULARITIES, type Granularity } from '../../../src/domai
 import {
   addShard,
   asPool,
+  CLAIM,
   delta,
   flushOf,
   inSession,
@@ -137,8 +138,8 @@ describe('checkpoints', () => {
     const { rows, checkpoints } = await readAggregates(own.pool, ['ad'], ALL, 'DAY', 10);
     expect(rows).toEqual([]);
     expect(checkpoints).toEqual([
-      { shard: 0, owner: undefined, epoch: 1, floor: 0, arrivedThroughMs: 0 },
-      { shard: 2, owner: 'two', epoch: 5, floor: 9, arrivedThroughMs: 1_760_000_000_123 },
+      { shard: 0, owner: undefined, epoch: 1, claim: CLAIM, floor: 0, arrivedThroughMs: 0 },
+      { shard: 2, owner: 'two', epoch: 5, claim: CLAIM, floor: 9, arrivedThroughMs: 1_760_000_000_123 },
     ]);
   });
 

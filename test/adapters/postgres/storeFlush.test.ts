@@ -2,11 +2,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { claimShards } from '../../../src/adapters/postgres/claimShards.ts';
 import { DayPartitions } from '../../../src/adapters/postgres/dayPartitions.ts';
+import { releaseShards } from '../../../src/adapters/postgres/releaseShards.ts';
 import { storeFlush } from '../../../src/adapters/postgres/storeFlush.ts';
 import type { DeadLetter } from '../../../src/domain/deadLetter.ts';
 import {
   addShard,
   asPool,
+  CLAIM,
   countedRows,
   delta,
   emptyLedger,
@@ -22,6 +24,8 @@ import {
 } from './ledger.ts';
 
 const DAY_MS = 86_400_000;
+/** Another owner's random word. */
+const OTHER_CLAIM = '1f0c9d52-6a3e-4f8b-8c1d-5e2b7a9034c6';
 const BIGINT_MAX = 2n ** 63n - 1n;
 
 let ledger: Ledger;
@@ -147,6 +151,7 @@ describe('a flush', () => {
   test.each([
     ['an older epoch', { epoch: 2 }],
     ['a newer epoch than the ledger knows, as after it was restored', { epoch: 4 }],
+    ['another claim under the same epoch, as after PostgreSQL went back', { claim: OTHER_CLAIM }],
     ['a floor behind the ledger', { floor: 90 }],
     ['a floor ahead of the ledger, as after it was restored', { floor: 110, newFloor: 120 }],
     ['a shard that has no row', { shard: 5 }],
@@ -161,7 +166,7 @@ describe('a flush', () => {
       deadLetters: [letter(101, 0, Buffer.from('x'))],
     });
     const outcome = await storeFlush(ledger.pool, partitions, { ...right, ...wrong });
-    const found = 'shard' in wrong ? 'no row' : 'owner two, epoch 3, floor 100';
+    const found = 'shard' in wrong ? 'no row' : `owner two, epoch 3, claim ${CLAIM}, floor 100`;
     expect(outcome).toEqual({ kind: 'fenced', found });
     expect(await countedRows(ledger)).toEqual([]);
     expect(await deadLetters()).toEqual([]);
@@ -187,18 +192,50 @@ describe('a flush', () => {
     await inSession(ledger, async (takeOver) => {
       await takeOver.query('begin');
       // The new owner's claim, held open before its commit.
-      const shards = [{ shard: 0, incarnation: INCARNATION }];
+      const shards = [{ shard: 0, incarnation: INCARNATION, claim: OTHER_CLAIM }];
       const [claimed] = await claimShards(asPool(takeOver), 'two', shards, 60_000);
       expect(claimed?.epoch).toBe(2);
       const zombie = storeFlush(ledger.pool, partitions, flush);
       await untilWaiting(ledger);
       await takeOver.query('commit');
-      expect(await zombie).toEqual({ kind: 'fenced', found: 'owner two, epoch 2, floor 0' });
+      const found = `owner two, epoch 2, claim ${OTHER_CLAIM}, floor 0`;
+      expect(await zombie).toEqual({ kind: 'fenced', found });
     });
     expect(await countedRows(ledger)).toEqual([]);
     expect(await deadLetters()).toEqual([]);
-    const next = flushOf({ epoch: 2, rows: [delta('ad', MINUTE, COUNTS)] });
+    const next = flushOf({ epoch: 2, claim: OTHER_CLAIM, rows: [delta('ad', MINUTE, COUNTS)] });
     expect(await storeFlush(ledger.pool, partitions, next)).toEqual({ kind: 'stored' });
+  });
+
+  test('of a zombie is refused when PostgreSQL went back and gave its epoch to another owner', async () => {
+    const { pool } = ledger;
+    const claim = async (owner: string, word: string) => {
+      const [checkpoint] = await claimShards(
+        pool,
+        owner,
+        [{ shard: 0, incarnation: INCARNATION, claim: word }],
+        60_000,
+      );
+      return checkpoint;
+    };
+    await addShard(ledger, 0);
+    await releaseShards(pool, 'one');
+    // What a backup from before the first claim brings back.
+    await pool.query('create table earlier as table shard');
+    const zombie = await claim('one', CLAIM);
+    await pool.query('truncate shard');
+    await pool.query('insert into shard table earlier');
+    await pool.query('drop table earlier');
+    const owner = await claim('two', OTHER_CLAIM);
+    expect(owner?.epoch).toBe(zombie?.epoch);
+    const of = (claimed: string) =>
+      flushOf({ epoch: 2, claim: claimed, records: 1, rows: [delta('ad', MINUTE, COUNTS)] });
+    expect(await storeFlush(pool, partitions, of(CLAIM))).toMatchObject({ kind: 'fenced' });
+    expect(await countedRows(ledger)).toEqual([]);
+    expect(await storeFlush(pool, partitions, of(OTHER_CLAIM))).toEqual({ kind: 'stored' });
+    // Epoch and floor are now just those that the zombie wanted, which does not mean that it went through.
+    expect(await storeFlush(pool, partitions, of(CLAIM))).toMatchObject({ kind: 'fenced' });
+    expect(await shardRow(ledger, 0)).toMatchObject({ owner: 'two', epoch: 2, floor: 10, records: 1 });
   });
 
   test('sent twice at once by one owner takes effect once, and both are told so', async () => {
