@@ -46,8 +46,8 @@ await runProcess(log, async () => {
   const streams: ClickStreams = {
     list: () => listShards(manager),
     state: (shard) => readStreamState(manager, shard),
-    read: (shard, from, stop, through) => reader.read(shard, from, stop, through),
-    firstSequenceAt: (shard, timeMs) => reader.firstSequenceAt(shard, timeMs),
+    read: (shard, incarnation, from, stop, through) => reader.read(shard, incarnation, from, stop, through),
+    firstSequenceAt: (shard, incarnation, timeMs) => reader.firstSequenceAt(shard, incarnation, timeMs),
     decode: (bytes) => decodeClickBatch(bytes),
   };
   const partitions = new DayPartitions(pool);

@@ -168,9 +168,7 @@ export class ActorNode {
 
   /** Where nothing is pending, counts are as fresh as the broker's clock. */
   async #listen(): Promise<void> {
-    await this.#eachShard('listening to', this.#actors(), async (actor) =>
-      actor.heardOf(await this.#parts.streams.state(actor.shard)),
-    );
+    await this.#eachShard('listening to', this.#actors(), (actor) => actor.listen());
   }
 
   /** Does `work` for each of them side by side; one that fails is logged and the others go on. */

@@ -11,15 +11,22 @@ export interface ClickStreams {
   /** The shards that exist. */
   list(): Promise<number[]>;
   state(shard: number): Promise<StreamState>;
-  /** Messages from one sequence on, in order, for ever or through another one. */
+  /**
+   * Messages of the stream of this incarnation from one sequence on, in order, for ever or through another one.
+   * @throws StreamGapError where the stream is another one now, went back, or holds the next message no more (I2)
+   */
   read(
     shard: number,
+    incarnation: string,
     fromSequence: number,
     stop: AbortSignal,
     throughSequence?: number,
   ): AsyncIterable<StreamMessage>;
-  /** The first message with this timestamp or a later one; last + 1 where there is none. */
-  firstSequenceAt(shard: number, timeMs: number): Promise<number>;
+  /**
+   * The first message with this timestamp or a later one; last + 1 where there is none.
+   * @throws StreamGapError where the stream is not the one of this incarnation
+   */
+  firstSequenceAt(shard: number, incarnation: string, timeMs: number): Promise<number>;
   /** undefined: the bytes are no ClickBatch. */
   decode(bytes: Uint8Array): ClickBatch | undefined;
 }

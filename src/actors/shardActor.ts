@@ -6,7 +6,7 @@
  * stream, the fold in Redis and the checkpoint in PostgreSQL are elsewhere, so an owner that dies or is fenced is
  * simply dropped, and its successor starts at the checkpoint.
  *
- * I2: applies messages strictly by sequence. I8: counts and floor leave in one flush, which may be retried for ever.
+ * I2: applies messages strictly by sequence, and only those of the stream that the checkpoint was made of. I8: counts and floor leave in one flush, which may be retried for ever.
  * I14: reading waits while the counts not yet flushed are at their limit.
  */
 import type { LiveDelta, LiveRequest } from '../domain/aggregates.ts';
@@ -15,7 +15,8 @@ import type { DeadLetter } from '../domain/deadLetter.ts';
 import type { DeltaRow, Flush } from '../domain/flush.ts';
 import { insist } from '../domain/insist.ts';
 import { countJudged, type JudgedMessage, judgeMessage } from '../domain/judgedMessage.ts';
-import { StreamGapError, type StreamMessage, type StreamState } from '../domain/streamMessage.ts';
+import { StreamGapError, type StreamMessage } from '../domain/streamMessage.ts';
+import { checkStream, type StreamPlace } from '../domain/streamPlace.ts';
 import type { Timers } from '../domain/timers.ts';
 import { WINDOW_CLICKS_MAX } from '../domain/windowCounts.ts';
 import { AdActor } from './adActor.ts';
@@ -82,6 +83,7 @@ export class ShardActor {
     this.#verdicts = new Verdicts({
       ...parts,
       shard: this.shard,
+      incarnation: checkpoint.incarnation,
       horizonMs: parts.routing.table.rules.dedupHorizonMs,
       examine: (message) => this.#examine(message),
     });
@@ -92,15 +94,17 @@ export class ShardActor {
    * then worth nothing.
    */
   async run(): Promise<void> {
-    this.#checkStream(await this.#parts.streams.state(this.shard));
+    checkStream(await this.#parts.streams.state(this.shard), this.#place());
+    const stop = this.#stop.signal;
     try {
       await Promise.all([this.#readLoop(), this.#flushLoop()]);
     } catch (error) {
       // Being stopped breaks whatever was waiting; that is no failure.
-      if (!this.#stop.signal.aborted || error instanceof FencedError) throw error;
+      if (!stop.aborted || error instanceof FencedError) throw error;
     } finally {
       this.stop();
     }
+    if (stop.reason instanceof StreamGapError) throw stop.reason;
   }
 
   /** Stops at once; what is not flushed is counted again by the next owner. */
@@ -114,30 +118,11 @@ export class ShardActor {
     if (this.#applied >= lastSequence) this.stop(DRAINED);
   }
 
-  /** @throws StreamGapError where the stream is not the one that the checkpoint was made for (I2). */
-  #checkStream({ incarnation, firstSequence, lastSequence }: StreamState): void {
-    const { shard } = this;
-    if (incarnation !== this.#checkpoint.incarnation) {
-      throw new StreamGapError(
-        `the stream of shard ${shard} was made anew at ${incarnation}; the counts were made from the one of ${this.#checkpoint.incarnation}: restore that stream, or start with an empty database`,
-      );
-    }
-    if (lastSequence < this.#floor) {
-      throw new StreamGapError(
-        `the stream of shard ${shard} ends at sequence ${lastSequence}, but the counts reach to ${this.#floor}: it was restored to an earlier state; restore the newer one`,
-      );
-    }
-    if (firstSequence > this.#floor + 1) {
-      throw new StreamGapError(
-        `the stream of shard ${shard} starts at sequence ${firstSequence}, but the counts reach only to ${this.#floor}: clicks between them can no longer be counted from the stream`,
-      );
-    }
-  }
-
   async #readLoop(): Promise<void> {
     const stop = this.#stop.signal;
+    const { shard, incarnation, next } = this.#place();
     try {
-      for await (const message of this.#parts.streams.read(this.shard, this.#applied + 1, stop)) {
+      for await (const message of this.#parts.streams.read(shard, incarnation, next, stop)) {
         await this.#apply(message);
         if (this.#isFull()) await this.#flushNow();
         if (this.#applied >= this.#drainThrough) break;
@@ -288,10 +273,27 @@ export class ShardActor {
     return this.#floor === beat.floor && (this.#flushingTo ?? this.#floor) === beat.flushingTo;
   }
 
-  /** Everything up to `lastSequence` had arrived at this moment of the broker's clock. */
-  heardOf({ lastSequence, brokerTimeMs }: StreamState): void {
-    if (this.#applied >= lastSequence)
-      this.#arrivedThroughMs = Math.max(this.#arrivedThroughMs, brokerTimeMs);
+  /**
+   * Asks the broker how far the stream is. Where all of it is applied, the counts are as fresh as the broker's clock. A
+   * stream that is another one now, or ends before what was applied, ends this owner (I2): a reader that waits for the
+   * next message would not notice. Where the stream begins is left to the reader: a message in hand may be its last copy.
+   */
+  async listen(): Promise<void> {
+    const place = this.#place();
+    const state = await this.#parts.streams.state(this.shard);
+    try {
+      checkStream({ ...state, firstSequence: 0 }, place);
+    } catch (error) {
+      this.stop(error);
+      return;
+    }
+    if (this.#applied >= state.lastSequence)
+      this.#arrivedThroughMs = Math.max(this.#arrivedThroughMs, state.brokerTimeMs);
+  }
+
+  #place(): StreamPlace {
+    const { shard, incarnation } = this.#checkpoint;
+    return { shard, incarnation, next: this.#applied + 1 };
   }
 
   /** Counts that PostgreSQL does not have yet, relative to this owner's checkpoint. */

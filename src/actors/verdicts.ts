@@ -6,7 +6,7 @@
 import { type FoldReply, horizonStartMs } from '../domain/fold.ts';
 import { insist } from '../domain/insist.ts';
 import type { JudgedMessage } from '../domain/judgedMessage.ts';
-import type { StreamMessage } from '../domain/streamMessage.ts';
+import { StreamGapError, type StreamMessage } from '../domain/streamMessage.ts';
 import type { Timers } from '../domain/timers.ts';
 import type { ClickStreams, FoldMemory, Log } from './ports.ts';
 
@@ -15,6 +15,8 @@ const RETRY_PAUSE_MAX_MS = 2_000;
 
 export interface VerdictsParts {
   readonly shard: number;
+  /** The stream that the memory is made of. */
+  readonly incarnation: string;
   readonly streams: ClickStreams;
   readonly memory: FoldMemory;
   readonly horizonMs: number;
@@ -72,9 +74,9 @@ export class Verdicts {
 
   /** Starts the memory anew, one horizon back, and fills it up to just before `next`. */
   async #rebuild(next: number, why: string, owner: OwnerPosition, stop: AbortSignal): Promise<void> {
-    const { shard, streams, memory, horizonMs, log, newGeneration } = this.#parts;
+    const { shard, incarnation, streams, memory, horizonMs, log, newGeneration } = this.#parts;
     const start = await this.#insist(stop, () =>
-      streams.firstSequenceAt(shard, horizonStartMs(owner.streamTimeMs, horizonMs)),
+      streams.firstSequenceAt(shard, incarnation, horizonStartMs(owner.streamTimeMs, horizonMs)),
     );
     const from = Math.min(start, next);
     log.info({ shard, why, from, next }, 'fold memory is filled again');
@@ -92,9 +94,9 @@ export class Verdicts {
     floor: number,
     stop: AbortSignal,
   ): Promise<void> {
-    const { shard, streams, examine } = this.#parts;
+    const { shard, incarnation, streams, examine } = this.#parts;
     if (memory.through >= through) return;
-    for await (const message of streams.read(shard, memory.through + 1, stop, through)) {
+    for await (const message of streams.read(shard, incarnation, memory.through + 1, stop, through)) {
       const { foldRecords } = await examine(message);
       const purpose = message.sequence <= memory.warm ? 'warm' : 'count';
       const { kind } = await this.#ask(message, foldRecords, floor, purpose, stop);
@@ -124,6 +126,8 @@ export class Verdicts {
       pauseMaxMs: RETRY_PAUSE_MAX_MS,
       check: () => stop.throwIfAborted(),
       onFailure: (error, pauseMs) => {
+        // That is an answer: the memory would be filled from the wrong stream (I2).
+        if (error instanceof StreamGapError) throw error;
         if (pauseMs === RETRY_PAUSE_MAX_MS)
           log.warn({ shard, err: error }, 'the fold does not answer; waiting');
       },

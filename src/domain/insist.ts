@@ -8,11 +8,11 @@ export interface Insistence {
   readonly pauseMaxMs: number;
   /** Asked before every try: what it throws ends them. */
   readonly check: () => void;
-  /** Hears of every failure and of the pause after it. */
+  /** Hears of every failure and of the pause after it; where it throws, there is no further try. */
   readonly onFailure: (error: unknown, pauseMs: number) => void;
 }
 
-/** What `attempt` brings in the end. @throws what `check` throws, nothing else */
+/** What `attempt` brings in the end. @throws what `check` or `onFailure` throws, nothing else */
 export async function insist<T>(attempt: () => Promise<T>, how: Insistence): Promise<T> {
   for (let pauseMs = how.pauseFirstMs; ; pauseMs = Math.min(pauseMs * 2, how.pauseMaxMs)) {
     how.check();

@@ -203,6 +203,26 @@ describe('an actors process', () => {
     expect(node.shards).toEqual([0, 1, 2]);
   });
 
+  it('drops a shard whose stream was made anew, says what to do, and counts nothing of it; the others go on', async () => {
+    const cluster = new Cluster();
+    const node = cluster.node('node-1');
+    await node.start();
+    cluster.click(1);
+    await until(() => cluster.valid === 1);
+    cluster.streams.makeAnew(1);
+    for (let click = 0; click < 3; click++) cluster.click(1);
+    await until(() => cluster.pauses(1).length === 1);
+    // And again at every try.
+    cluster.nowMs += 250;
+    await until(() => cluster.pauses(1).length === 2);
+    for (const { facts } of cluster.log.lines.filter(({ level }) => level === 'error'))
+      expect(String((facts as { err: unknown }).err)).toMatch(/shard 1 was made anew .* restore that stream/);
+    cluster.click(0);
+    await until(() => cluster.valid === 2);
+    expect(node.shards).toEqual([0, 2]);
+    expect(cluster.ledger.shard(1)).toMatchObject({ floor: 1, records: 1 });
+  });
+
   it('claims each shard, each time, with a word of its own', async () => {
     const cluster = new Cluster();
     await cluster.node('node-1').start();

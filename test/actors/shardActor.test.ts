@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FencedError } from '../../src/actors/shardActor.ts';
 import { encodeClickBatch, encodeClickRecord } from '../../src/adapters/nats/clickBatchCodec.ts';
+import { systemTimers } from '../../src/adapters/system/timers.ts';
 import type { LiveRow } from '../../src/domain/aggregates.ts';
 import type { ClickRecord } from '../../src/domain/clickRecord.ts';
 import { StreamGapError } from '../../src/domain/streamMessage.ts';
@@ -10,7 +11,7 @@ import { addCounts, emptyCounts } from '../../src/domain/windowCounts.ts';
 import { NOON_MS, RULES, recordOf, uuid7At } from '../support/clicks.ts';
 import { naiveCount } from '../support/naiveCount.ts';
 import { Random } from '../support/random.ts';
-import { type RunningOwner, ShardWorld } from '../support/shardWorld.ts';
+import { NEVER_MS, type RunningOwner, ShardWorld } from '../support/shardWorld.ts';
 import { until } from '../support/until.ts';
 
 const EVERYTHING = { fromMs: 0, toMs: NOON_MS * 2 };
@@ -233,7 +234,7 @@ describe('a stream that is not what the checkpoint was made for stops the owner 
     const world = await counted(3);
     world.streams.restoreTo(0, 2);
     expect(await reasonToStop(world)).toMatch(
-      /ends at sequence 2, but the counts reach to 3.*restore the newer/,
+      /ends at sequence 2, but the counts reach to 3.*restore a copy.*reaches to 3/,
     );
   });
 
@@ -241,7 +242,9 @@ describe('a stream that is not what the checkpoint was made for stops the owner 
     const world = await counted(1);
     for (let number = 2; number <= 5; number++) world.publish(clickAt(world, number));
     world.streams.expireBelow(0, 3);
-    expect(await reasonToStop(world)).toMatch(/starts at sequence 3, but the counts reach only to 1/);
+    expect(await reasonToStop(world)).toMatch(
+      /starts at sequence 3, but the counts reach only to 1.*restore a copy.*holds 2/,
+    );
   });
 
   it('but the first kept message may be the one just after the floor', async () => {
@@ -251,6 +254,62 @@ describe('a stream that is not what the checkpoint was made for stops the owner 
     // Its memory is whole, so nothing below the floor is needed.
     expect(await world.drain(await world.own())).toBeUndefined();
     expect(world.ledger.shard(0).floor).toBe(3);
+  });
+
+  it('made anew while the owner waits for the next click, and grown beyond where it was', async () => {
+    const world = new ShardWorld();
+    world.publish(clickAt(world, 1));
+    const owner = await world.own('node-1', 1);
+    await until(() => world.ledger.shard(0).floor === 1);
+    world.streams.makeAnew(0);
+    for (let number = 2; number <= 5; number++) world.publish(clickAt(world, number));
+    const error = await owner.ended;
+    expect(error).toBeInstanceOf(StreamGapError);
+    expect((error as Error).message).toMatch(/made anew at made-2.*made-1/);
+    expect(world.ledger.shard(0)).toMatchObject({ floor: 1, records: 1 });
+  });
+
+  it.each([
+    ['made anew', 0],
+    ['restored to an earlier state', 1],
+  ])('%s while its reader hears nothing of it: the next heartbeat tells', async (_what, lastSequence) => {
+    const world = new ShardWorld();
+    const read = world.streams.read.bind(world.streams);
+    // As a reader whose broker has lost its consumer without a word.
+    let deaf = false;
+    world.streams.read = async function* (...given) {
+      for await (const message of read(...given)) {
+        if (deaf) await systemTimers.pause(NEVER_MS, given[3]);
+        yield message;
+      }
+    };
+    world.publish(clickAt(world, 1));
+    world.publish(clickAt(world, 2));
+    const owner = await world.own('node-1', 1);
+    await until(() => world.ledger.shard(0).floor === 2);
+    deaf = true;
+    world.publish(clickAt(world, 3));
+    await owner.actor.listen();
+    if (lastSequence === 0) world.streams.makeAnew(0);
+    else world.streams.restoreTo(0, lastSequence);
+    await owner.actor.listen();
+    expect(await Promise.race([owner.ended, Bun.sleep(500)])).toBeInstanceOf(StreamGapError);
+  });
+
+  it('but not one that went on while the broker said how far it was', async () => {
+    const world = new ShardWorld();
+    world.publish(clickAt(world, 1));
+    const owner = await world.own('node-1', 1);
+    await until(() => world.ledger.shard(0).floor === 1);
+    const hold = world.streams.trouble.hold('state', 'after');
+    const heard = owner.actor.listen();
+    await hold.reached;
+    world.publish(clickAt(world, 2));
+    await until(() => world.ledger.shard(0).floor === 2);
+    hold.release();
+    await heard;
+    expect(await world.drain(owner)).toBeUndefined();
+    expectExact(world);
   });
 
   it('with a hole in the delivery', async () => {
@@ -350,24 +409,21 @@ describe('the live delta', () => {
     await until(() => owner.actor.liveDelta({ adIds: ['ad-1'], ...EVERYTHING }).rows.length === 1);
     const fresh = () => owner.actor.liveDelta({ adIds: [], ...EVERYTHING }).arrivedThroughMs;
     expect(fresh()).toBe(NOON_MS);
-    owner.actor.heardOf({
-      incarnation: 'made-1',
-      firstSequence: 1,
-      lastSequence: 2,
-      brokerTimeMs: NOON_MS + 500,
-    });
+    // One more message is on the stream, and not applied yet.
+    const hold = world.folds.trouble.hold('fold', 'before');
+    world.publish(clickAt(world, 2));
+    await hold.reached;
+    world.nowMs += 500;
+    await owner.actor.listen();
     expect(fresh()).toBe(NOON_MS);
-    owner.actor.heardOf({
-      incarnation: 'made-1',
-      firstSequence: 1,
-      lastSequence: 1,
-      brokerTimeMs: NOON_MS + 400,
-    });
-    expect(fresh()).toBe(NOON_MS + 400);
+    hold.release();
+    await until(() => owner.actor.liveDelta({ adIds: ['ad-1'], ...EVERYTHING }).rows[0]?.valid === 2);
+    await owner.actor.listen();
+    expect(fresh()).toBe(NOON_MS + 500);
     // The floor is behind what was applied, so the checkpoint may not claim it.
     expect(owner.actor.heartbeat().arrivedThroughMs).toBe(0);
     await world.drain(owner);
-    expect(owner.actor.heartbeat().arrivedThroughMs).toBe(NOON_MS + 400);
+    expect(owner.actor.heartbeat().arrivedThroughMs).toBe(NOON_MS + 500);
   });
 });
 

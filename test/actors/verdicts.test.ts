@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { Verdicts } from '../../src/actors/verdicts.ts';
 import { Fold, horizonStartMs } from '../../src/domain/fold.ts';
 import { type JudgedMessage, judgeMessage } from '../../src/domain/judgedMessage.ts';
-import type { StreamMessage } from '../../src/domain/streamMessage.ts';
+import { StreamGapError, type StreamMessage } from '../../src/domain/streamMessage.ts';
 import { RULES, recordOf, uuid7At } from '../support/clicks.ts';
 import { ShardWorld } from '../support/shardWorld.ts';
 import { turns } from '../support/until.ts';
@@ -20,6 +20,7 @@ class Asker {
     this.#verdicts = new Verdicts({
       ...world.parts(world.ledger.of('node', 1_000)),
       shard: 0,
+      incarnation: 'made-1',
       horizonMs: HORIZON_MS,
       examine: (message) => Promise.resolve(examine(world, message)),
     });
@@ -30,12 +31,13 @@ class Asker {
     const known = this.#world.streams.messages(0).filter((message) => message.sequence <= sequence);
     const message = known.at(-1);
     if (message?.sequence !== sequence) throw new Error(`no message ${sequence}`);
-    const owner = {
-      floor,
-      streamTimeMs: Math.max(streamTimeMs, ...known.map(({ timestampMs }) => timestampMs)),
-    };
+    const latestMs = Math.max(streamTimeMs, ...known.map(({ timestampMs }) => timestampMs));
+    return this.judge(message, latestMs, floor);
+  }
+
+  judge(message: StreamMessage, streamTimeMs: number, floor = 0): Promise<string> {
     const judged = examine(this.#world, message);
-    return this.#verdicts.of(message, judged, owner, this.stop.signal);
+    return this.#verdicts.of(message, judged, { floor, streamTimeMs }, this.stop.signal);
   }
 }
 
@@ -181,6 +183,20 @@ describe('verdicts', () => {
     world.streams.trouble.failNext('firstSequenceAt', 'before');
     world.folds.trouble.failNext('reset', 'after');
     expect(await new Asker(world).of(5)).toBe(whole(world)[4]);
+  });
+
+  it('are not made from another stream that stands in the place of theirs (I2)', async () => {
+    const world = worldOf(5, 1_000);
+    const asker = new Asker(world);
+    for (let sequence = 1; sequence <= 4; sequence++) await asker.of(sequence);
+    const [message] = world.streams.messages(0).slice(4);
+    if (message === undefined) throw new Error('no message 5');
+    world.streams.makeAnew(0);
+    for (let number = 1; number <= 9; number++) world.publish(recordOf());
+    // The memory is lost just now, and the message in hand is from the stream before.
+    world.folds.wipe();
+    await expect(asker.judge(message, world.nowMs)).rejects.toThrow(StreamGapError);
+    expect(world.folds.through(0, 'made-1')).toBeUndefined();
   });
 
   it('are waited for no longer once the owner is stopped', async () => {

@@ -49,11 +49,13 @@ export class SimNode {
     return {
       list: () => network.call(process, 'nats', 'list', () => streams.list()),
       state: (shard) => network.call(process, 'nats', 'state', () => streams.state(shard)),
-      firstSequenceAt: (shard, timeMs) =>
-        network.call(process, 'nats', 'firstSequenceAt', () => streams.firstSequenceAt(shard, timeMs)),
+      firstSequenceAt: (shard, incarnation, timeMs) =>
+        network.call(process, 'nats', 'firstSequenceAt', () =>
+          streams.firstSequenceAt(shard, incarnation, timeMs),
+        ),
       decode: (bytes) => streams.decode(bytes),
-      async *read(shard, from, stop, through): AsyncGenerator<StreamMessage> {
-        for await (const message of streams.read(shard, from, stop, through)) {
+      async *read(shard, incarnation, from, stop, through): AsyncGenerator<StreamMessage> {
+        for await (const message of streams.read(shard, incarnation, from, stop, through)) {
           await network.delivery(process);
           // A consumer that was lost and made anew may leave a message out, or bring one again.
           if (random.chance(network.weather.lostReply / 10)) continue;

@@ -10,7 +10,8 @@ import type { ClickStreams } from '../../src/actors/ports.ts';
 import { decodeClickBatch } from '../../src/adapters/nats/clickBatchCodec.ts';
 import type { ClickBatch } from '../../src/domain/clickBatch.ts';
 import type { PublishedBatch } from '../../src/domain/position.ts';
-import { StreamGapError, type StreamMessage, type StreamState } from '../../src/domain/streamMessage.ts';
+import type { StreamMessage, StreamState } from '../../src/domain/streamMessage.ts';
+import { checkIncarnation, checkStream } from '../../src/domain/streamPlace.ts';
 import { LostConnection, Trouble } from './trouble.ts';
 
 interface ShardStream {
@@ -56,6 +57,7 @@ export class MemoryStreams implements ClickStreams {
     stream.messages = stream.messages.filter(({ sequence }) => sequence <= lastSequence);
     for (const [batchId, sequence] of stream.sequenceOf)
       if (sequence > lastSequence) stream.sequenceOf.delete(batchId);
+    this.#wake();
   }
 
   /** Messages below `firstSequence` are too old to be kept. */
@@ -105,23 +107,27 @@ export class MemoryStreams implements ClickStreams {
   state(shard: number): Promise<StreamState> {
     return this.trouble.around(`state`, () => {
       if (this.silent.has(shard)) throw new LostConnection(`the stream of shard ${shard} does not answer`);
-      const { incarnation, firstSequence, messages } = this.#of(shard);
-      const lastSequence = firstSequence + messages.length - 1;
-      return { incarnation, firstSequence, lastSequence, brokerTimeMs: this.#clock() };
+      return this.#state(shard);
     });
+  }
+
+  #state(shard: number): StreamState {
+    const { incarnation, firstSequence, messages } = this.#of(shard);
+    const lastSequence = firstSequence + messages.length - 1;
+    return { incarnation, firstSequence, lastSequence, brokerTimeMs: this.#clock() };
   }
 
   async *read(
     shard: number,
+    incarnation: string,
     fromSequence: number,
     stop: AbortSignal,
     throughSequence = Infinity,
   ): AsyncGenerator<StreamMessage> {
     for (let next = fromSequence; next <= throughSequence && !stop.aborted; ) {
       await this.trouble.at('read', 'before');
+      checkStream(this.#state(shard), { shard, incarnation, next });
       const { firstSequence, messages } = this.#of(shard);
-      if (next < firstSequence)
-        throw new StreamGapError(`shard ${shard} starts at ${firstSequence}, ${next} is asked for`);
       const message = messages[next - firstSequence];
       if (message === undefined) {
         await this.#sleep(stop);
@@ -132,8 +138,9 @@ export class MemoryStreams implements ClickStreams {
     }
   }
 
-  firstSequenceAt(shard: number, timeMs: number): Promise<number> {
+  firstSequenceAt(shard: number, incarnation: string, timeMs: number): Promise<number> {
     return this.trouble.around('firstSequenceAt', () => {
+      checkIncarnation(shard, incarnation, this.#of(shard).incarnation);
       const { firstSequence, messages } = this.#of(shard);
       const first = messages.find(({ timestampMs }) => timestampMs >= timeMs);
       return first?.sequence ?? firstSequence + messages.length;

@@ -6,12 +6,14 @@
  * broker would take the whole backlog into memory. So this reader fetches bounded portions, and asks for the next
  * one when the last is used up.
  *
- * I2: every message must carry the sequence that is expected. A hole in the delivery (a lost connection, a consumer
- * that vanished) is answered by a new consumer at the expected sequence; a hole in the stream itself is an error.
+ * I2: every message must carry the sequence that is expected, and come from the stream that is expected. A hole in the
+ * delivery (a lost connection, a consumer that vanished) is answered by a new consumer at the expected sequence; a hole
+ * in the stream itself, or another stream in its place, is an error.
  */
 import {
   AckPolicy,
   type Consumer,
+  type ConsumerConfig,
   DeliverPolicy,
   type JetStreamClient,
   type JetStreamManager,
@@ -19,6 +21,7 @@ import {
   nanos,
 } from 'nats';
 import { StreamGapError, type StreamMessage } from '../../domain/streamMessage.ts';
+import { checkIncarnation, checkStream, type StreamPlace } from '../../domain/streamPlace.ts';
 import { clickStream, readStreamState } from './clickStreams.ts';
 
 /**
@@ -47,11 +50,13 @@ export class ClickReader {
   }
 
   /**
-   * Messages from `fromSequence` on, for ever or up to `throughSequence`; waits for the broker as long as it takes.
-   * @throws StreamGapError where the stream does not hold the next sequence any more.
+   * Messages of the stream of this incarnation from `fromSequence` on, for ever or up to `throughSequence`; waits for
+   * the broker as long as it takes.
+   * @throws StreamGapError where the stream is another one now, went back, or holds the next sequence no more.
    */
   async *read(
     shard: number,
+    incarnation: string,
     fromSequence: number,
     stop: AbortSignal,
     throughSequence = Infinity,
@@ -61,7 +66,7 @@ export class ClickReader {
     try {
       while (!stop.aborted && next <= throughSequence) {
         try {
-          consumer ??= await this.#open(shard, next);
+          consumer ??= await this.#open({ shard, incarnation, next });
           const portion = await consumer.fetch({ max_bytes: FETCH_BYTES_MAX, expires: FETCH_EXPIRES_MS });
           const cancel = () => void portion.close();
           stop.addEventListener('abort', cancel);
@@ -80,7 +85,6 @@ export class ClickReader {
           this.#onTrouble(shard, error);
           if (consumer !== undefined) discard(consumer);
           consumer = undefined;
-          await this.#checkHolds(shard, next);
           await Bun.sleep(RETRY_MS);
         }
       }
@@ -90,52 +94,63 @@ export class ClickReader {
   }
 
   /**
-   * The sequence of the first message with this timestamp or a later one, or one up to a millisecond earlier; last + 1
+   * In the stream of this incarnation the sequence of the first message with this timestamp or a later one, or one up to a millisecond earlier; last + 1
    * where there is none. The broker compares nanoseconds, which a number of milliseconds cannot hold: a message's
    * timestamp may read as the next millisecond.
    */
-  async firstSequenceAt(shard: number, timeMs: number): Promise<number> {
+  async firstSequenceAt(shard: number, incarnation: string, timeMs: number): Promise<number> {
     const { lastSequence } = await readStreamState(this.#manager, shard);
-    const info = await this.#manager.consumers.add(clickStream(shard), {
-      ack_policy: AckPolicy.None,
+    const { handle, pending } = await this.#consumer(shard, {
       deliver_policy: DeliverPolicy.StartTime,
       opt_start_time: new Date(Math.max(0, timeMs - 1)).toISOString(),
-      mem_storage: true,
-      inactive_threshold: nanos(CONSUMER_INACTIVE_MS),
     });
-    const consumer = await this.#client.consumers.get(clickStream(shard), info.name);
     try {
-      if (info.num_pending === 0) return lastSequence + 1;
-      const message = await consumer.next({ expires: FETCH_EXPIRES_MS });
+      checkIncarnation(shard, incarnation, (await readStreamState(this.#manager, shard)).incarnation);
+      if (pending === 0) return lastSequence + 1;
+      const message = await handle.next({ expires: FETCH_EXPIRES_MS });
       if (message === null)
         throw new Error(`${clickStream(shard)} did not deliver the first message at ${timeMs}`);
       return message.seq;
     } finally {
-      discard(consumer);
+      discard(handle);
     }
   }
 
-  async #open(shard: number, sequence: number): Promise<Consumer> {
-    await this.#checkHolds(shard, sequence);
+  /**
+   * A consumer from there on. The stream is looked at when the consumer is there: a stream that is deleted takes its
+   * consumers with it, so this one belongs to the stream that was looked at for as long as it lives.
+   */
+  async #open(place: StreamPlace): Promise<Consumer> {
+    const { shard, next } = place;
+    const consumer = await this.#consumer(shard, {
+      deliver_policy: DeliverPolicy.StartSequence,
+      opt_start_seq: next,
+    });
+    try {
+      checkStream(await readStreamState(this.#manager, shard), place);
+      return consumer.handle;
+    } catch (error) {
+      discard(consumer.handle);
+      throw error;
+    }
+  }
+
+  async #consumer(shard: number, from: Partial<ConsumerConfig>): Promise<OpenConsumer> {
     const info = await this.#manager.consumers.add(clickStream(shard), {
       ack_policy: AckPolicy.None,
-      deliver_policy: DeliverPolicy.StartSequence,
-      opt_start_seq: sequence,
       mem_storage: true,
       inactive_threshold: nanos(CONSUMER_INACTIVE_MS),
+      ...from,
     });
-    return this.#client.consumers.get(clickStream(shard), info.name);
+    const handle = await this.#client.consumers.get(clickStream(shard), info.name);
+    return { handle, pending: info.num_pending };
   }
+}
 
-  /** @throws StreamGapError where the stream starts after `sequence` (I2). */
-  async #checkHolds(shard: number, sequence: number): Promise<void> {
-    const state = await readStreamState(this.#manager, shard).catch(() => undefined);
-    if (state !== undefined && state.firstSequence > sequence) {
-      throw new StreamGapError(
-        `${clickStream(shard)} starts at sequence ${state.firstSequence}, but ${sequence} is not counted yet: clicks between them are lost to counting`,
-      );
-    }
-  }
+interface OpenConsumer {
+  readonly handle: Consumer;
+  /** Messages that it had to deliver when it was made. */
+  readonly pending: number;
 }
 
 /** The consumer skipped something; the stream may still hold it. */

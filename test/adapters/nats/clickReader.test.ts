@@ -21,6 +21,7 @@ afterAll(async () => {
 });
 
 const text = ({ bytes }: StreamMessage) => Buffer.from(bytes).toString();
+const textOf = ({ value }: IteratorResult<StreamMessage, unknown>) => text(value as StreamMessage);
 const numbered = (from: number, through: number) =>
   Array.from({ length: through - from + 1 }, (_, index) => `message ${from + index}`);
 /** Longer than any wait for a new fetch would be; a test that needs it has failed. */
@@ -28,8 +29,22 @@ const NOT_STOPPED = new AbortController().signal;
 
 function readerOf({ client, manager }: Broker) {
   const troubles: unknown[] = [];
-  const reader = new ClickReader(client, manager, (_shard, error) => troubles.push(error));
-  return { reader, troubles };
+  const bound = new ClickReader(client, manager, (_shard, error) => troubles.push(error));
+  const incarnationOf = async (shard: number) => (await readStreamState(manager, shard)).incarnation;
+  /** Reads the stream that is there when it begins. */
+  const reader = {
+    async *read(
+      shard: number,
+      from: number,
+      stop: AbortSignal,
+      through?: number,
+    ): AsyncGenerator<StreamMessage, void, void> {
+      yield* bound.read(shard, await incarnationOf(shard), from, stop, through);
+    },
+    firstSequenceAt: async (shard: number, timeMs: number) =>
+      bound.firstSequenceAt(shard, await incarnationOf(shard), timeMs),
+  };
+  return { bound, reader, troubles };
 }
 
 async function take(messages: AsyncGenerator<StreamMessage>, count: number): Promise<StreamMessage[]> {
@@ -124,7 +139,7 @@ describe('reading', () => {
     const first = messages.next();
     await Bun.sleep(6_000);
     await publishAll(broker, shard, ['late']);
-    expect(text((await first).value)).toBe('late');
+    expect(textOf(await first)).toBe('late');
     expect(troubles).toEqual([]);
     stop.abort();
     await messages.return(undefined);
@@ -196,14 +211,14 @@ describe('trouble', () => {
     await publishAll(first, shard, ['one']);
     const stop = new AbortController();
     const messages = readerOf(first).reader.read(shard, 1, stop.signal);
-    expect(text((await messages.next()).value)).toBe('one');
+    expect(textOf(await messages.next())).toBe('one');
     const next = messages.next();
     await Bun.sleep(200);
     await own.kill();
     await own.restart();
     const second = await brokerForTest(own.url);
     await publishAll(second, shard, ['two']);
-    expect(text((await next).value)).toBe('two');
+    expect(textOf(await next)).toBe('two');
     stop.abort();
     await messages.return(undefined);
   }, 60_000);
@@ -228,7 +243,7 @@ describe('trouble', () => {
     await Bun.sleep(300);
     await deleteAll();
     await publishAll(broker, shard, ['message 251']);
-    expect(text((await next).value)).toBe('message 251');
+    expect(textOf(await next)).toBe('message 251');
     expect(troubles.length).toBeGreaterThan(0);
     stop.abort();
     await messages.return(undefined);
@@ -244,7 +259,7 @@ describe('trouble', () => {
     const reading = readAll(reader.read(shard, 7, NOT_STOPPED, 12));
     await expect(reading).rejects.toThrow(StreamGapError);
     await expect(readAll(reader.read(shard, 7, NOT_STOPPED, 12))).rejects.toThrow(
-      /starts at sequence 8, but 7/,
+      /starts at sequence 8, but the counts reach only to 6/,
     );
     expect((await readAll(reader.read(shard, 8, NOT_STOPPED, 12))).map(text)).toEqual(numbered(8, 12));
   });
@@ -283,18 +298,111 @@ describe('trouble', () => {
     expect(String(troubles[0])).toContain('expected sequence 4, got 5');
   });
 
-  test('a stream that is not there yet is waited for', async () => {
+  test('a stream that is not there is waited for, and another one in its place is refused', async () => {
     const own = await startNats();
     onTestFinished(() => own.stop());
     const other = await brokerForTest(own.url);
-    const { reader, troubles } = readerOf(other);
-    const messages = reader.read(903, 1, NOT_STOPPED, 1);
-    const first = messages.next();
+    const { bound, troubles } = readerOf(other);
+    const reading = readAll(bound.read(903, '2025-10-01T00:00:00Z', 1, NOT_STOPPED, 1));
     await expect.poll(() => troubles.length, { timeout: 10_000 }).toBeGreaterThan(0);
     await brittleShard(other, 903);
     await publishAll(other, 903, ['one']);
-    expect(text((await first).value)).toBe('one');
-    await messages.return(undefined);
+    await expect(reading).rejects.toThrow(/made anew at .*2025-10-01T00:00:00Z.*restore that stream/);
+  });
+});
+
+describe('a stream behind the reader’s back', () => {
+  async function ownBroker(): Promise<Broker> {
+    const own = await startNats();
+    onTestFinished(() => own.stop());
+    return brokerForTest(own.url);
+  }
+
+  /** What a reader gives that has read `count` messages, once `meanwhile` has happened to the stream. */
+  async function readDespite(
+    other: Broker,
+    shard: number,
+    count: number,
+    meanwhile: () => Promise<void>,
+  ): Promise<{ read: string[]; error: unknown; troubles: unknown[] }> {
+    const { reader, troubles } = readerOf(other);
+    const stop = new AbortController();
+    const messages = reader.read(shard, 1, stop.signal);
+    const read = (await take(messages, count)).map(text);
+    const rest = (async () => {
+      for await (const message of messages) read.push(text(message));
+    })().catch((reason: unknown) => reason);
+    // By now it waits for the next message.
+    await Bun.sleep(300);
+    await meanwhile();
+    const error = await Promise.race([rest, Bun.sleep(20_000)]);
+    stop.abort();
+    await rest;
+    return { read, error, troubles };
+  }
+
+  test('that is deleted, made anew and grows beyond the reader is refused: nothing of it is delivered', async () => {
+    const other = await ownBroker();
+    const shard = await brittleShard(other, 910);
+    await publishAll(other, shard, numbered(1, 20));
+    const { read, error } = await readDespite(other, shard, 20, async () => {
+      await other.manager.streams.delete(clickStream(shard));
+      await brittleShard(other, shard);
+      await publishAll(other, shard, Array<string>(40).fill('of the new stream'));
+    });
+    expect(error).toBeInstanceOf(StreamGapError);
+    expect((error as Error).message).toMatch(/shard 910 was made anew at .*restore that stream/);
+    expect(read).toEqual(numbered(1, 20));
+  }, 30_000);
+
+  test('that is made anew while the reader is in the middle of its backlog is refused, too', async () => {
+    const other = await ownBroker();
+    const shard = await brittleShard(other, 911);
+    await publishAll(other, shard, numbered(1, 2_000));
+    const { reader } = readerOf(other);
+    const messages = reader.read(shard, 1, NOT_STOPPED);
+    const read = (await take(messages, 30)).map(text);
+    await other.manager.streams.delete(clickStream(shard));
+    await brittleShard(other, shard);
+    await publishAll(other, shard, Array<string>(3_000).fill('of the new stream'));
+    await expect(
+      (async () => {
+        for await (const message of messages) read.push(text(message));
+      })(),
+    ).rejects.toThrow(StreamGapError);
+    // What was on its way may still come; all of it is of the stream that was read.
+    expect(read).toEqual(numbered(1, read.length));
+  }, 30_000);
+
+  test('that comes back with fewer messages than were read is refused', async () => {
+    const first = await ownBroker();
+    const shard = await brittleShard(first, 912);
+    await publishAll(first, shard, numbered(1, 20));
+    const { bound } = readerOf(first);
+    const { incarnation } = await readStreamState(first.manager, shard);
+    // Its counts reach to 25, and the stream that it finds, the same one, ends at 20.
+    await expect(readAll(bound.read(shard, incarnation, 26, NOT_STOPPED, 30))).rejects.toThrow(
+      /ends at sequence 20, but the counts reach to 25.*restore a copy/,
+    );
+    // Where just the next one is missing, it is waited for.
+    const next = bound.read(shard, incarnation, 21, NOT_STOPPED, 21).next();
+    await Bun.sleep(200);
+    await publishAll(first, shard, ['message 21']);
+    expect(textOf(await next)).toBe('message 21');
+  });
+
+  test('gives no first message at a time, where another one stands in its place', async () => {
+    const other = await ownBroker();
+    const shard = await brittleShard(other, 913);
+    await publishAll(other, shard, numbered(1, 5));
+    const { bound } = readerOf(other);
+    const { incarnation } = await readStreamState(other.manager, shard);
+    expect(await bound.firstSequenceAt(shard, incarnation, 0)).toBe(1);
+    await other.manager.streams.delete(clickStream(shard));
+    await brittleShard(other, shard);
+    await expect(bound.firstSequenceAt(shard, incarnation, 0)).rejects.toThrow(StreamGapError);
+    await publishAll(other, shard, numbered(1, 5));
+    await expect(bound.firstSequenceAt(shard, incarnation, 0)).rejects.toThrow(StreamGapError);
   });
 });
 
