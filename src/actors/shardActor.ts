@@ -2,31 +2,26 @@
  * A shard's owner: reads the shard's stream from the checkpoint on, asks the fold for each message's verdicts, hands
  * every click to its ad actor, and flushes what they counted together with the new floor.
  *
- * It owns the ad actors of its shard and everything counted since the last flush. It does not own the truth: the
- * stream, the fold in Redis and the checkpoint in PostgreSQL are elsewhere, so an owner that dies or is fenced is
- * simply dropped, and its successor starts at the checkpoint.
+ * It owns what is counted beyond the floor (`shardCounts.ts`). It does not own the truth: the stream, the fold in Redis
+ * and the checkpoint in PostgreSQL are elsewhere, so an owner that dies or is fenced is simply dropped, and its successor
+ * starts at the checkpoint.
  *
- * I2: applies messages strictly by sequence, and only those of the stream that the checkpoint was made of. I8: counts and floor leave in one flush, which may be retried for ever.
- * I14: reading waits while the counts not yet flushed are at their limit.
+ * I2: applies messages strictly by sequence, and only those of the stream that the checkpoint was made of. I8: counts
+ * and floor leave in one flush, which may be retried for ever. I14: reading waits while the counts not yet flushed are
+ * at their limit.
  */
 import type { LiveDelta, LiveRequest } from '../domain/aggregates.ts';
 import type { Checkpoint, Heartbeat } from '../domain/checkpoint.ts';
 import type { DeadLetter } from '../domain/deadLetter.ts';
-import type { DeltaRow, Flush } from '../domain/flush.ts';
+import type { Flush } from '../domain/flush.ts';
 import { insist } from '../domain/insist.ts';
-import { countJudged, type JudgedMessage, judgeMessage } from '../domain/judgedMessage.ts';
+import { type JudgedMessage, judgeMessage } from '../domain/judgedMessage.ts';
 import { StreamGapError, type StreamMessage } from '../domain/streamMessage.ts';
 import { checkStream, type StreamPlace } from '../domain/streamPlace.ts';
 import type { Timers } from '../domain/timers.ts';
-import { WINDOW_CLICKS_MAX } from '../domain/windowCounts.ts';
-import { AdActor } from './adActor.ts';
 import type { ClickStreams, FoldMemory, Ledger, Log, Routing } from './ports.ts';
+import { ShardCounts } from './shardCounts.ts';
 import { Verdicts } from './verdicts.ts';
-
-/** Windows and dead letters in one flush; reading waits beyond. */
-const FLUSH_ROWS_MAX = 20_000;
-const FLUSH_DEAD_LETTERS_MAX = 1_000;
-const FLUSH_RECORDS_MAX = WINDOW_CLICKS_MAX / 2;
 
 const RETRY_PAUSE_FIRST_MS = 100;
 const RETRY_PAUSE_MAX_MS = 5_000;
@@ -47,22 +42,13 @@ export class FencedError extends Error {
   override readonly name = 'FencedError';
 }
 
-/** What is counted beyond the floor; grows by messages, leaves with a flush. */
-interface Delta {
-  rows: number;
-  records: number;
-  duplicates: number;
-  deadLetters: DeadLetter[];
-}
-
 export class ShardActor {
   readonly shard: number;
   readonly #parts: ShardParts;
   readonly #checkpoint: Checkpoint;
   readonly #verdicts: Verdicts;
-  readonly #ads = new Map<string, AdActor>();
+  readonly #counts = new ShardCounts();
   readonly #stop = new AbortController();
-  #delta: Delta = emptyDelta();
   #floor: number;
   #applied: number;
   #streamTimeMs: number;
@@ -124,7 +110,7 @@ export class ShardActor {
     try {
       for await (const message of this.#parts.streams.read(shard, incarnation, next, stop)) {
         await this.#apply(message);
-        if (this.#isFull()) await this.#flushNow();
+        if (this.#counts.isFull) await this.#flushNow();
         if (this.#applied >= this.#drainThrough) break;
       }
     } catch (error) {
@@ -163,39 +149,17 @@ export class ShardActor {
     const owner = { floor: this.#floor, streamTimeMs };
     const letters = await this.#verdicts.of(message, judged, owner, this.#stop.signal);
     // From here to the end nothing waits: a flush sees the whole message or nothing of it.
-    const duplicates = countJudged(judged, letters, (facts, minute, disposition) => {
-      if (this.#actorOf(facts.adId).count(minute, facts.clickId, disposition)) this.#delta.rows += 1;
-    });
-    this.#delta.records += judged.clicks.length + judged.deadLetters.length;
-    this.#delta.duplicates += duplicates;
-    for (const letter of judged.deadLetters) this.#bury(letter);
+    this.#counts.count(judged, letters);
+    for (const letter of judged.deadLetters) this.#report(letter);
     this.#applied = message.sequence;
     this.#streamTimeMs = streamTimeMs;
     this.#arrivedThroughMs = Math.max(this.#arrivedThroughMs, streamTimeMs);
   }
 
-  #actorOf(adId: string): AdActor {
-    let actor = this.#ads.get(adId);
-    if (actor === undefined) {
-      actor = new AdActor(adId);
-      this.#ads.set(adId, actor);
-    }
-    return actor;
-  }
-
-  #bury(letter: DeadLetter): void {
-    const { sequence, index, reason } = letter;
-    this.#delta.deadLetters.push(letter);
+  #report({ sequence, index, reason }: DeadLetter): void {
     this.#parts.log.error(
       { shard: this.shard, sequence, index, reason },
       'a record cannot be judged; it is kept as a dead letter',
-    );
-  }
-
-  #isFull(): boolean {
-    const { rows, records, deadLetters } = this.#delta;
-    return (
-      rows >= FLUSH_ROWS_MAX || records >= FLUSH_RECORDS_MAX || deadLetters.length >= FLUSH_DEAD_LETTERS_MAX
     );
   }
 
@@ -207,11 +171,6 @@ export class ShardActor {
 
   async #flushOnce(): Promise<void> {
     if (this.#applied === this.#floor) return;
-    const delta = this.#delta;
-    const rows: DeltaRow[] = [];
-    const actors = [...this.#ads];
-    for (const [, actor] of actors) rows.push(...actor.beginFlush());
-    this.#delta = emptyDelta();
     const flush: Flush = {
       shard: this.shard,
       incarnation: this.#checkpoint.incarnation,
@@ -221,16 +180,13 @@ export class ShardActor {
       newFloor: this.#applied,
       streamTimeMs: this.#streamTimeMs,
       arrivedThroughMs: this.#arrivedThroughMs,
-      rows,
-      records: delta.records,
-      duplicates: delta.duplicates,
-      deadLetters: delta.deadLetters,
+      ...this.#counts.beginFlush(),
     };
     this.#flushingTo = flush.newFloor;
     await this.#store(flush);
     this.#floor = flush.newFloor;
     this.#flushingTo = undefined;
-    for (const [adId, actor] of actors) if (actor.flushed()) this.#ads.delete(adId);
+    this.#counts.flushed();
   }
 
   /** I8: tries until PostgreSQL says what became of the flush. */
@@ -297,21 +253,17 @@ export class ShardActor {
   }
 
   /** Counts that PostgreSQL does not have yet, relative to this owner's checkpoint. */
-  liveDelta({ adIds, fromMs, toMs }: LiveRequest): LiveDelta {
+  liveDelta(request: LiveRequest): LiveDelta {
     return {
       shard: this.shard,
       epoch: this.#checkpoint.epoch,
       claim: this.#checkpoint.claim,
       floor: this.#floor,
       arrivedThroughMs: this.#arrivedThroughMs,
-      rows: adIds.flatMap((adId) => this.#ads.get(adId)?.liveRows(fromMs, toMs) ?? []),
+      rows: this.#counts.liveRows(request),
     };
   }
 }
 
 /** The reason of a stop after everything was flushed. */
 const DRAINED = new Error('drained');
-
-function emptyDelta(): Delta {
-  return { rows: 0, records: 0, duplicates: 0, deadLetters: [] };
-}
