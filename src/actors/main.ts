@@ -5,12 +5,13 @@ import { ClickReader } from '../adapters/nats/clickReader.ts';
 import { listShards, readStreamState } from '../adapters/nats/clickStreams.ts';
 import { connectNats } from '../adapters/nats/connection.ts';
 import { serveLiveDeltas } from '../adapters/nats/liveDeltas.ts';
+import { announceChange, onOwnershipChange } from '../adapters/nats/ownershipChanges.ts';
 import { RoutingLog } from '../adapters/nats/routingLog.ts';
+import { beatNode } from '../adapters/postgres/beatNode.ts';
 import { claimShards } from '../adapters/postgres/claimShards.ts';
 import { DayPartitions } from '../adapters/postgres/dayPartitions.ts';
-import { connectPostgres } from '../adapters/postgres/pool.ts';
-import { releaseShards } from '../adapters/postgres/releaseShards.ts';
-import { renewLeases } from '../adapters/postgres/renewLeases.ts';
+import { connectForHeartbeats, connectPostgres } from '../adapters/postgres/pool.ts';
+import { releaseShard } from '../adapters/postgres/releaseShard.ts';
 import { storeFlush } from '../adapters/postgres/storeFlush.ts';
 import { connectRedis, loadFoldMemories } from '../adapters/redis/foldMemory.ts';
 import { checkRedis } from '../adapters/redis/requirements.ts';
@@ -23,19 +24,27 @@ import { ActorNode } from './node.ts';
 import type { ClickStreams, Ledger } from './ports.ts';
 
 const POSTGRES_CONNECTIONS_MAX = 8;
+/** One that hangs is given up after this part of the lease: so the next one, by LEASE > 2 × HEARTBEAT, is in time. */
+const HEARTBEATS_IN_A_LEASE = 3;
 
 const log = createLog('actors');
 
 await runProcess(log, async () => {
   const config = readConfig(process.env);
   log.level = config.logLevel;
-  const nats = await connectNats(config.natsUrl, config.nodeName);
+  const { nodeName, databaseUrl, leaseMs } = config;
+  const nats = await connectNats(config.natsUrl, nodeName);
   const manager = await nats.jetstreamManager();
   const client = nats.jetstream();
   await checkRedis(config.redisUrl);
   const redis = connectRedis(config.redisUrl, (error) => log.warn({ err: error }, 'Redis'));
-  const pool = connectPostgres(config.databaseUrl, config.nodeName, POSTGRES_CONNECTIONS_MAX, (error) =>
-    log.warn({ err: error }, 'PostgreSQL'),
+  const onPostgresError = (error: Error) => log.warn({ err: error }, 'PostgreSQL');
+  const pool = connectPostgres(databaseUrl, nodeName, POSTGRES_CONNECTIONS_MAX, onPostgresError);
+  const heartbeats = connectForHeartbeats(
+    databaseUrl,
+    nodeName,
+    Math.floor(leaseMs / HEARTBEATS_IN_A_LEASE),
+    onPostgresError,
   );
   const routing = new RoutingLog(client, manager);
   await routing.read();
@@ -52,12 +61,17 @@ await runProcess(log, async () => {
   };
   const partitions = new DayPartitions(pool);
   const ledger: Ledger = {
-    claim: (shards) => claimShards(pool, config.nodeName, shards, config.leaseMs),
-    renew: (beats) => renewLeases(pool, beats, config.leaseMs),
+    claim: (shards, most) => claimShards(pool, nodeName, shards, most, leaseMs),
+    renew: (beats, lives) => beatNode(heartbeats, nodeName, lives, beats, leaseMs),
     store: (flush) => storeFlush(pool, partitions, flush),
-    release: () => releaseShards(pool, config.nodeName),
+    release: (hold) => releaseShard(pool, hold),
   };
   const node = new ActorNode({
+    name: nodeName,
+    changes: {
+      announce: () => announceChange(nats, nodeName),
+      onChange: (heard) => onOwnershipChange(nats, nodeName, heard),
+    },
     streams,
     routing,
     ledger,
@@ -73,15 +87,15 @@ await runProcess(log, async () => {
   await node.start();
   serveLiveDeltas(
     nats,
-    config.nodeName,
+    nodeName,
     (request) => node.liveDeltas(request),
     (error) => log.error({ err: error }, 'a request for unflushed counts is left without an answer'),
   );
-  logReady(log, { node: config.nodeName, shards: node.shards.length });
+  logReady(log, { node: nodeName, shards: node.shards.length });
 
   return async () => {
     await node.drain();
     redis.disconnect();
-    await Promise.all([nats.drain(), pool.end()]);
+    await Promise.all([nats.drain(), pool.end(), heartbeats.end()]);
   };
 });

@@ -1,20 +1,28 @@
 /**
- * One actors process: owns the shards that it can get, keeps an owner running for each, and renews its hold on them.
+ * One actors process among others: owns its share of the shards, keeps an owner running for each, and renews its hold
+ * on them.
  *
- * At every heartbeat it claims shards that have no owner (I16), renews the leases of its own, and drops an owner whose
- * checkpoint is not where it should be (I8, I9). An owner that fails is dropped, and claimed again from its checkpoint
- * after a pause that grows; the other shards go on.
+ * A heartbeat renews this node's own row and the leases of its shards, drops an owner whose checkpoint is not where it
+ * should be (I8, I9), and brings which nodes live. From that follows the share (`shardShare.ts`): a node below it claims
+ * what is free (I16), a node above it hands the excess over. Nodes that see different nodes for a moment disagree only
+ * about who should work, never about who may write. Other nodes are told of changes at once; where they do not hear of
+ * it, their next heartbeat finds it.
+ *
+ * An owner that fails is dropped, and claimed again from its checkpoint after a pause that grows; the other shards go on.
  */
 import type { LiveDelta, LiveRequest } from '../domain/aggregates.ts';
 import type { Checkpoint, ShardToClaim } from '../domain/checkpoint.ts';
-import type { FoldMemory, Log } from './ports.ts';
+import { shardShare } from '../domain/shardShare.ts';
+import type { FoldMemory, Log, OwnershipChanges } from './ports.ts';
+import { Restarts } from './restarts.ts';
 import { FencedError, ShardActor, type ShardParts } from './shardActor.ts';
-
-const RESTART_FIRST_MS = 250;
-const RESTART_MAX_MS = 10_000;
+import { SingleRun } from './singleRun.ts';
 
 export interface NodeParts extends Omit<ShardParts, 'memory'> {
+  /** One name, one running process. */
+  readonly name: string;
   readonly memoryOf: (shard: number, incarnation: string) => FoldMemory;
+  readonly changes: OwnershipChanges;
   /** A new random word for each claim. */
   readonly newClaim: () => string;
   readonly heartbeatMs: number;
@@ -25,11 +33,8 @@ export interface NodeParts extends Omit<ShardParts, 'memory'> {
 interface Ownership {
   readonly actor: ShardActor;
   readonly sinceMs: number;
-}
-
-interface Failure {
-  readonly waitMs: number;
-  readonly notBeforeMs: number;
+  /** It is on its way to another node. */
+  leaving: boolean;
 }
 
 export class ActorNode {
@@ -37,19 +42,29 @@ export class ActorNode {
   readonly #log: Log;
   readonly #owners = new Map<number, Ownership>();
   readonly #running = new Set<Promise<void>>();
-  readonly #failures = new Map<number, Failure>();
+  readonly #restarts = new Restarts();
   readonly #draining = new AbortController();
-  #beating: Promise<void> = Promise.resolve();
+  readonly #ended = new AbortController();
+  // Side by side, so that a broker that does not answer costs no lease, and a silent stream no other shard.
+  readonly #beats = new SingleRun(() => this.#telling('a heartbeat did not go through', () => this.#beat()));
+  readonly #tends = new SingleRun(() => this.#telling('shards were not looked for', () => this.#tend()));
+  readonly #listens = new SingleRun(() => this.#listen());
+  /** The nodes that live, as the last heartbeat said. */
+  #nodes: readonly string[] = [];
 
   constructor(parts: NodeParts) {
     this.#parts = parts;
     this.#log = parts.log;
   }
 
-  /** Takes its shards for the first time, then keeps a heartbeat. */
+  /** Takes its shards for the first time, then keeps a heartbeat. @throws Error where a server does not answer */
   async start(): Promise<void> {
-    await this.#claim();
-    this.#beating = this.#keepBeating();
+    await this.#beat();
+    await this.#tend();
+    const { changes } = this.#parts;
+    changes.onChange(() => this.#soon());
+    changes.announce();
+    void this.#keepBeating();
   }
 
   /** The shards that this process owns now, in order. */
@@ -61,10 +76,16 @@ export class ActorNode {
     return this.#actors().map((actor) => actor.liveDelta(request));
   }
 
-  /** Counts and flushes everything that is on the streams now, then gives the shards back. */
+  /**
+   * Leaves the nodes that live, counts and flushes everything that is on the streams now, and gives each shard back as
+   * soon as that is done. Leases are renewed until the last one is.
+   */
   async drain(): Promise<void> {
     this.#draining.abort();
-    await this.#beating;
+    await this.#beats.ask();
+    this.#parts.changes.announce();
+    // What was just being claimed is drained, too.
+    await this.#tends.ask();
     // A shard whose stream does not answer is not held up for the others: what it has not flushed is counted again.
     await this.#eachShard('draining', this.#actors(), async (actor) => {
       const { lastSequence } = await this.#parts.streams.state(actor.shard).catch((error: unknown) => {
@@ -74,34 +95,33 @@ export class ActorNode {
       actor.drain(lastSequence);
     });
     await Promise.all(this.#running);
-    await this.#parts.ledger.release();
+    this.#ended.abort();
   }
 
   async #keepBeating(): Promise<void> {
     const { timers, heartbeatMs } = this.#parts;
-    const draining = this.#draining.signal;
+    const ended = this.#ended.signal;
     for (;;) {
-      await timers.pause(heartbeatMs, draining);
-      if (draining.aborted) return;
-      await this.#beat();
+      await timers.pause(heartbeatMs, ended);
+      if (ended.aborted) return;
+      this.#soon();
     }
+  }
+
+  /** Beats, then sees to the shards as the nodes now are. */
+  #soon(): void {
+    if (this.#ended.signal.aborted) return;
+    void this.#beats.ask().then(() => {
+      void this.#tends.ask();
+      void this.#listens.ask();
+    });
   }
 
   async #beat(): Promise<void> {
-    try {
-      await this.#renew();
-      await this.#claim();
-      await this.#listen();
-    } catch (error) {
-      this.#log.warn({ err: error }, 'a heartbeat did not go through');
-    }
-  }
-
-  async #renew(): Promise<void> {
     const owners = this.#actors();
-    if (owners.length === 0) return;
     const beats = owners.map((owner) => owner.heartbeat());
-    const held = await this.#parts.ledger.renew(beats);
+    const { held, nodes } = await this.#parts.ledger.renew(beats, !this.#draining.signal.aborted);
+    this.#nodes = nodes;
     for (const [index, owner] of owners.entries()) {
       const beat = beats[index];
       if (beat === undefined || held.has(owner.shard) || !owner.isStillAt(beat)) continue;
@@ -114,25 +134,35 @@ export class ActorNode {
     }
   }
 
-  /** Takes over what nobody owns. */
-  async #claim(): Promise<void> {
+  /** Comes to its share: hands over what is too much, claims what is free. */
+  async #tend(): Promise<void> {
+    const shards = await this.#parts.streams.list();
+    if (this.#draining.signal.aborted) return;
+    const share = shardShare(shards.length, this.#nodes, this.#parts.name);
+    const staying = [...this.#owners.values()]
+      .filter(({ leaving }) => !leaving)
+      .sort((left, right) => left.actor.shard - right.actor.shard);
+    for (const excess of staying.slice(share)) {
+      excess.leaving = true;
+      excess.actor.handOver();
+    }
+    if (staying.length < share) await this.#claim(shards, share - staying.length);
+  }
+
+  async #claim(shards: readonly number[], most: number): Promise<void> {
     const { streams, ledger, newClaim, clock } = this.#parts;
-    const nowMs = clock();
-    const free = (await streams.list()).filter(
-      (shard) => !this.#owners.has(shard) && (this.#failures.get(shard)?.notBeforeMs ?? 0) <= nowMs,
-    );
-    if (free.length === 0) return;
     const wanted: ShardToClaim[] = [];
     await this.#eachShard(
       'claiming',
-      free.map((shard) => ({ shard })),
+      shards.filter((shard) => !this.#owners.has(shard)).map((shard) => ({ shard })),
       async ({ shard }) => {
         const { incarnation } = await streams.state(shard);
-        wanted.push({ shard, incarnation, claim: newClaim() });
+        const onlyTakeOver = this.#restarts.isWaiting(shard, clock());
+        wanted.push({ shard, incarnation, claim: newClaim(), onlyTakeOver });
       },
     );
-    if (wanted.length === 0) return;
-    const claimed = await ledger.claim(wanted);
+    if (wanted.length === 0 || this.#draining.signal.aborted) return;
+    const claimed = await ledger.claim(wanted, most);
     for (const checkpoint of claimed) this.#own(checkpoint);
     if (claimed.length > 0)
       this.#log.info({ shards: claimed.map(({ shard }) => shard).join(' ') }, 'owns shards');
@@ -142,12 +172,28 @@ export class ActorNode {
     const { memoryOf, ...parts } = this.#parts;
     const memory = memoryOf(checkpoint.shard, checkpoint.incarnation);
     const actor = new ShardActor(checkpoint, { ...parts, memory });
-    this.#owners.set(actor.shard, { actor, sinceMs: this.#parts.clock() });
+    this.#owners.set(actor.shard, { actor, sinceMs: this.#parts.clock(), leaving: false });
     const run = actor
       .run()
-      .catch((error: unknown) => this.#drop(actor, error))
+      .then(
+        () => this.#release(actor, checkpoint),
+        (error: unknown) => this.#drop(actor, error),
+      )
       .finally(() => this.#running.delete(run));
     this.#running.add(run);
+  }
+
+  /** Its owner ended in order: another node may take the shard at once. */
+  async #release(actor: ShardActor, checkpoint: Checkpoint): Promise<void> {
+    const { ledger, changes } = this.#parts;
+    const { shard } = actor;
+    if (this.#owners.get(shard)?.actor !== actor) return;
+    this.#owners.delete(shard);
+    await this.#telling('a shard was not given back; others take it when its lease has run out', async () => {
+      await ledger.release(checkpoint);
+      changes.announce();
+      this.#log.info({ shard }, 'gave a shard back');
+    });
   }
 
   #drop(actor: ShardActor, error: unknown): void {
@@ -155,11 +201,7 @@ export class ActorNode {
     const ownership = this.#owners.get(shard);
     if (ownership?.actor !== actor) return;
     this.#owners.delete(shard);
-    const nowMs = this.#parts.clock();
-    // Only failures that follow each other closely make the pause grow.
-    const before = nowMs - ownership.sinceMs < RESTART_MAX_MS ? this.#failures.get(shard) : undefined;
-    const waitMs = before === undefined ? RESTART_FIRST_MS : Math.min(before.waitMs * 2, RESTART_MAX_MS);
-    this.#failures.set(shard, { waitMs, notBeforeMs: nowMs + waitMs });
+    const waitMs = this.#restarts.failed(shard, ownership.sinceMs, this.#parts.clock());
     this.#log.error(
       { shard, err: error, waitMs },
       'a shard is dropped; it is taken up again from its checkpoint',
@@ -167,8 +209,8 @@ export class ActorNode {
   }
 
   /** Where nothing is pending, counts are as fresh as the broker's clock. */
-  async #listen(): Promise<void> {
-    await this.#eachShard('listening to', this.#actors(), (actor) => actor.listen());
+  #listen(): Promise<void> {
+    return this.#eachShard('listening to', this.#actors(), (actor) => actor.listen());
   }
 
   /** Does `work` for each of them side by side; one that fails is logged and the others go on. */
@@ -181,6 +223,15 @@ export class ActorNode {
     for (const [index, outcome] of outcomes.entries()) {
       if (outcome.status === 'fulfilled') continue;
       this.#log.warn({ shard: shards[index]?.shard, err: outcome.reason }, `${doing} a shard failed`);
+    }
+  }
+
+  /** Does `work`; an error is logged, not fatal. */
+  async #telling(what: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.#log.warn({ err: error }, what);
     }
   }
 

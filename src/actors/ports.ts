@@ -1,6 +1,6 @@
 /** What a shard's owner needs of the outside; main.ts hands it the adapters. */
 
-import type { Checkpoint, Heartbeat, ShardToClaim } from '../domain/checkpoint.ts';
+import type { Checkpoint, Heartbeat, Hold, Renewal, ShardToClaim } from '../domain/checkpoint.ts';
 import type { ClickBatch } from '../domain/clickBatch.ts';
 import type { Flush, FlushOutcome } from '../domain/flush.ts';
 import type { FoldReply } from '../domain/fold.ts';
@@ -49,12 +49,20 @@ export interface FoldMemory {
 }
 
 export interface Ledger {
-  claim(shards: readonly ShardToClaim[]): Promise<Checkpoint[]>;
-  /** The shards whose checkpoint is still the one that the owner knows. */
-  renew(beats: readonly Heartbeat[]): Promise<Set<number>>;
+  /** The checkpoints of the shards that now are this node's: at most so many, its own of an earlier life first. */
+  claim(shards: readonly ShardToClaim[], most: number): Promise<Checkpoint[]>;
+  /** @param lives whether this node is one of the nodes that live, or leaves them */
+  renew(beats: readonly Heartbeat[], lives: boolean): Promise<Renewal>;
   store(flush: Flush): Promise<FlushOutcome>;
-  /** Gives this owner's shards back. */
-  release(): Promise<void>;
+  /** Gives a shard back, where that hold on it still is the one in the ledger. */
+  release(hold: Hold): Promise<void>;
+}
+
+/** Word among nodes that shards or nodes came or went. It may be lost: heartbeats find the same, later. */
+export interface OwnershipChanges {
+  announce(): void;
+  /** Calls `heard` whenever another node announces. */
+  onChange(heard: () => void): void;
 }
 
 export interface Log {

@@ -210,6 +210,11 @@ export class ShardActor {
     }
   }
 
+  /** Reads no further, flushes what is applied and ends `run`. */
+  handOver(): void {
+    this.stop(DRAINED);
+  }
+
   /** What this owner says at the next heartbeat. */
   heartbeat(): Heartbeat {
     const isIdle = this.#applied === this.#floor;

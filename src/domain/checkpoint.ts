@@ -32,4 +32,20 @@ export interface ShardToClaim {
   readonly incarnation: string;
   /** The new owner's random word. */
   readonly claim: string;
+  /**
+   * Only from another owner whose lease has run out: this node's own pause after a failure is not over, and must not
+   * keep the shard of a node that died waiting.
+   */
+  readonly onlyTakeOver: boolean;
 }
+
+/** What a heartbeat brings. */
+export interface Renewal {
+  /** The shards whose checkpoint is still the one that the owner knows. */
+  readonly held: ReadonlySet<number>;
+  /** The names of the nodes that live, this one included unless it leaves. */
+  readonly nodes: readonly string[];
+}
+
+/** Which hold on a shard is given back. */
+export type Hold = Pick<Checkpoint, 'shard' | 'epoch' | 'claim'>;

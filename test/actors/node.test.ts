@@ -1,86 +1,10 @@
 /** An actors process: it takes what is free, lets go of what it lost, and one shard's trouble stays that shard's. */
-import { describe, expect, it, onTestFinished } from 'vitest';
-import { ActorNode } from '../../src/actors/node.ts';
-import { encodeClickBatch, encodeClickRecord } from '../../src/adapters/nats/clickBatchCodec.ts';
-import { systemTimers } from '../../src/adapters/system/timers.ts';
-import { NOON_MS, RULES, recordOf, uuid7At } from '../support/clicks.ts';
-import { MemoryFolds } from '../support/memoryFold.ts';
-import { MemoryLedger } from '../support/memoryLedger.ts';
-import { MemoryRoutingStream } from '../support/memoryRouting.ts';
-import { MemoryStreams } from '../support/memoryStream.ts';
-import { SilentLog } from '../support/silentLog.ts';
+import { describe, expect, it } from 'vitest';
+import { NOON_MS } from '../support/clicks.ts';
+import { Cluster, HEARTBEAT_MS, LEASE_MS, SHARDS } from '../support/cluster.ts';
 import { until } from '../support/until.ts';
 
-const HEARTBEAT_MS = 1;
-const LEASE_MS = 3_000;
-const SHARDS = 3;
 const EVERYTHING = { fromMs: 0, toMs: NOON_MS * 2 };
-
-class Cluster {
-  nowMs = NOON_MS;
-  readonly routing = new MemoryRoutingStream(SHARDS, RULES).open();
-  readonly streams = new MemoryStreams(() => this.nowMs);
-  readonly ledger = new MemoryLedger(() => this.nowMs);
-  readonly folds = new MemoryFolds(RULES.dedupHorizonMs);
-  readonly log = new SilentLog();
-  #clicks = 0;
-  #generations = 0;
-  #claims = 0;
-
-  constructor() {
-    this.streams.ensure(SHARDS);
-  }
-
-  node(name: string, flushIntervalMs = 1): ActorNode {
-    const node = new ActorNode({
-      streams: this.streams,
-      routing: this.routing,
-      ledger: this.ledger.of(name, LEASE_MS),
-      memoryOf: (shard, incarnation) => this.folds.of(shard, incarnation),
-      log: this.log,
-      timers: systemTimers,
-      newGeneration: () => `generation-${++this.#generations}`,
-      newClaim: () => `claim-${++this.#claims}`,
-      flushIntervalMs,
-      heartbeatMs: HEARTBEAT_MS,
-      clock: () => this.nowMs,
-    });
-    onTestFinished(async () => {
-      this.streams.silent.clear();
-      this.streams.trouble.mend();
-      this.ledger.trouble.mend();
-      await node.drain();
-    });
-    return node;
-  }
-
-  /** Publishes one click on an ad of this shard. */
-  click(shard: number): void {
-    for (let ad = 0; ; ad++) {
-      this.#clicks += 1;
-      const click = recordOf({
-        adId: `ad-${ad}`,
-        clickId: uuid7At(NOON_MS, this.#clicks),
-        impressionId: uuid7At(NOON_MS, this.#clicks),
-      });
-      if (this.routing.table.route(click) !== shard) continue;
-      this.streams.append(shard, encodeClickBatch(1, [encodeClickRecord(click)]), this.nowMs);
-      return;
-    }
-  }
-
-  get valid(): number {
-    return [...this.ledger.counts.values()].reduce((sum, { valid }) => sum + valid, 0);
-  }
-
-  /** How long the drops of a shard made it wait, in order. */
-  pauses(shard: number): number[] {
-    return this.log.lines
-      .map(({ facts }) => facts as { shard?: number; waitMs?: number })
-      .filter((facts) => facts.shard === shard && facts.waitMs !== undefined)
-      .map(({ waitMs }) => waitMs ?? 0);
-  }
-}
 
 describe('an actors process', () => {
   it('takes every shard that exists and counts it', async () => {
@@ -104,7 +28,7 @@ describe('an actors process', () => {
   it('leaves shards alone that another one owns, and takes them when its lease has run out', async () => {
     const cluster = new Cluster();
     const ledger = cluster.ledger.of('node-dead', LEASE_MS);
-    await ledger.claim([{ shard: 1, incarnation: 'made-2', claim: 'dead' }]);
+    await ledger.claim([{ shard: 1, incarnation: 'made-2', claim: 'dead', onlyTakeOver: false }], 1);
     const node = cluster.node('node-1');
     await node.start();
     expect(node.shards).toEqual([0, 2]);
@@ -121,10 +45,14 @@ describe('an actors process', () => {
     cluster.ledger.trouble.failNext('renew', 'before', Infinity);
     await Bun.sleep(3);
     cluster.nowMs += LEASE_MS + 1;
-    await cluster.ledger.of('node-2', LEASE_MS).claim([{ shard: 1, incarnation: 'made-2', claim: 'other' }]);
+    await cluster.ledger
+      .of('node-2', LEASE_MS)
+      .claim([{ shard: 1, incarnation: 'made-2', claim: 'other', onlyTakeOver: false }], 1);
     cluster.ledger.trouble.mend();
     await until(() => node.shards.length === 2);
     expect(node.shards).toEqual([0, 2]);
+    // What it had counted there is nobody's answer any more.
+    expect(node.liveDeltas({ adIds: [], ...EVERYTHING }).map(({ shard }) => shard)).toEqual([0, 2]);
     cluster.click(0);
     await until(() => cluster.valid === 1);
   });

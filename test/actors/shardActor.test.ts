@@ -173,7 +173,8 @@ describe('a flush', () => {
     expect(await world.drain(zombie)).toBeInstanceOf(FencedError);
     expect(world.ledger.counts.size).toBe(0);
     // Nor does it hold the shard by its heartbeat.
-    expect(await world.ledger.of('node-1', 1_000).renew([zombie.actor.heartbeat()])).toEqual(new Set());
+    const { held } = await world.ledger.of('node-1', 1_000).renew([zombie.actor.heartbeat()], true);
+    expect(held).toEqual(new Set());
     expect(await world.drain(owner)).toBeUndefined();
     expectExact(world);
   });

@@ -84,6 +84,11 @@ export class Network {
     throw new LostConnection(`${process.name} ${what}: lost`);
   }
 
+  /** Whether a message that nobody answers gets lost. */
+  isLost(): boolean {
+    return this.away.has('nats') || this.#random.chance(this.weather.lostRequest);
+  }
+
   /** How long something takes now, milliseconds. */
   #delay(): number {
     return this.#random.below(this.#random.chance(this.weather.slow) ? SLOW_MS : LATENCY_MS);

@@ -1,6 +1,6 @@
 /** An actors process of the simulation: the real node over simulated connections. */
 import { ActorNode } from '../../src/actors/node.ts';
-import type { ClickStreams, FoldMemory, Ledger, Routing } from '../../src/actors/ports.ts';
+import type { ClickStreams, FoldMemory, Ledger, OwnershipChanges, Routing } from '../../src/actors/ports.ts';
 import type { StreamMessage } from '../../src/domain/streamMessage.ts';
 import { SilentLog } from '../support/silentLog.ts';
 import { SimProcess } from './simProcess.ts';
@@ -12,6 +12,8 @@ const FLUSH_INTERVAL_MS = 1_500;
 
 export class SimNode {
   readonly process: SimProcess;
+  /** Another node said that shards or nodes came or went. */
+  hearOfChange: () => void = () => undefined;
   readonly #node: ActorNode;
   readonly #world: World;
 
@@ -20,6 +22,8 @@ export class SimNode {
     this.#world = world;
     this.process = new SimProcess(name, world.scheduler);
     this.#node = new ActorNode({
+      name,
+      changes: this.#changes(),
       streams: this.#streams(),
       routing: this.#routing(),
       ledger: this.#ledger(),
@@ -41,6 +45,22 @@ export class SimNode {
       () => this.process.kill(),
       () => this.process.kill(),
     );
+  }
+
+  /** Word among nodes comes late, or never. */
+  #changes(): OwnershipChanges {
+    const world = this.#world;
+    return {
+      announce: () => {
+        for (const { process, hearOfChange } of world.liveNodes) {
+          if (process === this.process || world.network.isLost()) continue;
+          process.later(world.random.below(50), () => hearOfChange());
+        }
+      },
+      onChange: (heard) => {
+        this.hearOfChange = heard;
+      },
+    };
   }
 
   #streams(): ClickStreams {
@@ -78,10 +98,10 @@ export class SimNode {
     const { process } = this;
     const own = ledger.of(process.name, LEASE_MS);
     return {
-      claim: (shards) => network.call(process, 'postgres', 'claim', () => own.claim(shards)),
-      renew: (beats) => network.call(process, 'postgres', 'renew', () => own.renew(beats)),
+      claim: (shards, most) => network.call(process, 'postgres', 'claim', () => own.claim(shards, most)),
+      renew: (beats, lives) => network.call(process, 'postgres', 'renew', () => own.renew(beats, lives)),
       store: (flush) => network.call(process, 'postgres', 'store', () => own.store(flush)),
-      release: () => network.call(process, 'postgres', 'release', () => own.release()),
+      release: (hold) => network.call(process, 'postgres', 'release', () => own.release(hold)),
     };
   }
 

@@ -6,7 +6,7 @@
  */
 import type { Ledger } from '../../src/actors/ports.ts';
 import type { OwnedCheckpoint, StoredAggregates, StoredRow } from '../../src/domain/aggregates.ts';
-import type { Checkpoint, Heartbeat, ShardToClaim } from '../../src/domain/checkpoint.ts';
+import type { Checkpoint, Heartbeat, Hold, ShardToClaim } from '../../src/domain/checkpoint.ts';
 import type { DeadLetter } from '../../src/domain/deadLetter.ts';
 import type { Flush, FlushOutcome } from '../../src/domain/flush.ts';
 import { bucketStart, type Granularity } from '../../src/domain/granularity.ts';
@@ -27,6 +27,8 @@ interface ShardRow {
 }
 
 interface State {
+  /** Until when each node lives, milliseconds. */
+  readonly nodes: Map<string, number>;
   readonly shards: Map<number, ShardRow>;
   /** By `minute ad_id`. */
   readonly counts: Map<string, WindowCounts>;
@@ -36,7 +38,7 @@ interface State {
 export class MemoryLedger {
   readonly trouble = new Trouble();
   readonly #clock: () => number;
-  #state: State = { shards: new Map(), counts: new Map(), deadLetters: [] };
+  #state: State = { nodes: new Map(), shards: new Map(), counts: new Map(), deadLetters: [] };
 
   /** @param clock the database's, milliseconds since the Unix epoch */
   constructor(clock: () => number) {
@@ -46,10 +48,14 @@ export class MemoryLedger {
   /** What the process `owner` sees of it. */
   of(owner: string, leaseMs: number): Ledger {
     return {
-      claim: (shards) => this.trouble.around('claim', () => this.#claim(owner, leaseMs, shards)),
-      renew: (beats) => this.trouble.around('renew', () => this.#renew(leaseMs, beats)),
+      claim: (shards, most) => this.trouble.around('claim', () => this.#claim(owner, leaseMs, shards, most)),
+      renew: (beats, lives) =>
+        this.trouble.around('renew', () => {
+          const nodes = this.#beat(owner, leaseMs, lives);
+          return { held: this.#renew(leaseMs, beats), nodes };
+        }),
       store: (flush) => this.trouble.around('store', () => this.#store(flush)),
-      release: () => this.trouble.around('release', () => this.#release(owner)),
+      release: (hold) => this.trouble.around('release', () => this.#release(hold)),
     };
   }
 
@@ -60,6 +66,15 @@ export class MemoryLedger {
 
   get deadLetters(): readonly (DeadLetter & { readonly shard: number })[] {
     return this.#state.deadLetters;
+  }
+
+  /** Until when each node lives, milliseconds. */
+  get nodes(): ReadonlyMap<string, number> {
+    return this.#state.nodes;
+  }
+
+  get shards(): ReadonlyMap<number, Readonly<ShardRow>> {
+    return this.#state.shards;
   }
 
   /** The row of a shard. */
@@ -116,13 +131,21 @@ export class MemoryLedger {
     }));
   }
 
-  #claim(owner: string, leaseMs: number, shards: readonly ShardToClaim[]): Checkpoint[] {
+  #claim(owner: string, leaseMs: number, shards: readonly ShardToClaim[], most: number): Checkpoint[] {
     const nowMs = this.#clock();
+    for (const { shard, incarnation } of shards) {
+      if (!this.#state.shards.has(shard)) this.#state.shards.set(shard, newRow(incarnation));
+    }
+    const isFree = (row: ShardRow, onlyTakeOver: boolean) =>
+      row.owner === undefined || row.owner === owner ? !onlyTakeOver : row.leaseUntilMs < nowMs;
+    const free = shards
+      .map((wanted) => ({ ...wanted, row: this.shard(wanted.shard) as ShardRow }))
+      .filter(({ row, onlyTakeOver }) => isFree(row, onlyTakeOver))
+      .sort((left, right) => left.shard - right.shard);
+    const own = free.filter(({ row }) => row.owner === owner);
+    const others = free.filter(({ row }) => row.owner !== owner);
     const claimed: Checkpoint[] = [];
-    for (const { shard, incarnation, claim } of shards) {
-      const row = this.#state.shards.get(shard) ?? newRow(incarnation);
-      this.#state.shards.set(shard, row);
-      if (row.owner !== undefined && row.owner !== owner && row.leaseUntilMs >= nowMs) continue;
+    for (const { shard, claim, row } of [...own, ...others].slice(0, most)) {
       row.owner = owner;
       row.epoch += 1;
       row.claim = claim;
@@ -180,8 +203,18 @@ export class MemoryLedger {
     return { kind: 'stored' };
   }
 
-  #release(owner: string): void {
-    for (const row of this.#state.shards.values()) if (row.owner === owner) row.owner = undefined;
+  /** Renews the node's row, or removes it; the names of those that live. */
+  #beat(node: string, leaseMs: number, lives: boolean): string[] {
+    const { nodes } = this.#state;
+    const nowMs = this.#clock();
+    if (lives) nodes.set(node, nowMs + leaseMs);
+    else nodes.delete(node);
+    return [...nodes].filter(([, untilMs]) => untilMs >= nowMs).map(([name]) => name);
+  }
+
+  #release({ shard, epoch, claim }: Hold): void {
+    const row = this.#state.shards.get(shard);
+    if (row?.epoch === epoch && row.claim === claim) row.owner = undefined;
   }
 }
 

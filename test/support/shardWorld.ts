@@ -63,9 +63,9 @@ export class ShardWorld {
   async own(name = 'node-1', flushIntervalMs = NEVER_MS): Promise<RunningOwner> {
     const ledger = this.ledger.of(name, LEASE_MS);
     const { incarnation } = await this.streams.state(this.shard);
-    const [checkpoint] = await ledger.claim([
-      { shard: this.shard, incarnation, claim: `claim-${++this.#claims}` },
-    ]);
+    const claim = `claim-${++this.#claims}`;
+    const wanted = { shard: this.shard, incarnation, claim, onlyTakeOver: false };
+    const [checkpoint] = await ledger.claim([wanted], 1);
     if (checkpoint === undefined) throw new Error(`${name} could not claim the shard`);
     const actor = new ShardActor(checkpoint, { ...this.parts(ledger), flushIntervalMs });
     const ended = actor.run().then(

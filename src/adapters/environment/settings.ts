@@ -248,7 +248,7 @@ export const SETTINGS = {
   ),
   leaseMs: setting(
     'LEASE',
-    '5s',
+    '3s',
     duration(100, 10 * MINUTE_MS),
     'After how long without a heartbeat another actors process may take a shard over.',
   ),

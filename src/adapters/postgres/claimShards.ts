@@ -1,5 +1,7 @@
 /**
- * Takes shards over (I9, I16): those without an owner, with this one, or whose owner's lease has run out. The epoch
+ * Takes shards over (I9, I16), at most so many: those with this owner, from before it died, then those without one or
+ * whose owner's lease has run out. A row that somebody holds at this moment is left alone: it is being claimed, or
+ * its owner is in the middle of a flush, and waiting for that would hold up the others. The epoch
  * rises and the claim is a new random word, so whatever the owner before still sends is refused; the word also where
  * PostgreSQL went back to an earlier state and gives the epoch out a second time.
  */
@@ -7,21 +9,26 @@ import type { Pool } from 'pg';
 import type { Checkpoint, ShardToClaim } from '../../domain/checkpoint.ts';
 import { exactNumber } from './pool.ts';
 
+// In order, so that two who add the same never wait for each other in a circle; and only what is missing, because an
+// insert waits for a flush that is just changing the row in its way.
 const ADD_MISSING = `
   insert into shard (shard, incarnation)
-  select * from unnest($1::integer[], $2::text[])
+  select shard, incarnation from unnest($1::integer[], $2::text[]) as wanted (shard, incarnation)
+  where not exists (select from shard where shard.shard = wanted.shard)
+  order by shard
   on conflict (shard) do nothing`;
 
 const CLAIM = `
   with free as (
     select shard.shard, wanted.claim from shard
-    join unnest($2::integer[], $3::uuid[]) as wanted (shard, claim) using (shard)
-    where owner is null or owner = $1 or lease_until < clock_timestamp()
-    order by shard
-    for update of shard
+    join unnest($2::integer[], $3::uuid[], $4::boolean[]) as wanted (shard, claim, only_take_over) using (shard)
+    where (owner <> $1 and lease_until < clock_timestamp()) or (not only_take_over and (owner is null or owner = $1))
+    order by owner is distinct from $1, shard
+    limit $5
+    for update of shard skip locked
   )
   update shard set owner = $1, epoch = epoch + 1, claim = free.claim,
-    lease_until = clock_timestamp() + $4 * interval '1 millisecond'
+    lease_until = clock_timestamp() + $6 * interval '1 millisecond'
   from free where shard.shard = free.shard
   returning shard.shard, incarnation, epoch, shard.claim, floor, stream_time_ms, arrived_through_ms`;
 
@@ -40,11 +47,19 @@ export async function claimShards(
   pool: Pool,
   owner: string,
   shards: readonly ShardToClaim[],
+  most: number,
   leaseMs: number,
 ): Promise<Checkpoint[]> {
   const numbers = shards.map(({ shard }) => shard);
   await pool.query(ADD_MISSING, [numbers, shards.map(({ incarnation }) => incarnation)]);
-  const { rows } = await pool.query<Row>(CLAIM, [owner, numbers, shards.map(({ claim }) => claim), leaseMs]);
+  const { rows } = await pool.query<Row>(CLAIM, [
+    owner,
+    numbers,
+    shards.map(({ claim }) => claim),
+    shards.map(({ onlyTakeOver }) => onlyTakeOver),
+    most,
+    leaseMs,
+  ]);
   return rows.map((row) => ({
     shard: row.shard,
     incarnation: row.incarnation,

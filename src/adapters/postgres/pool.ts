@@ -1,5 +1,5 @@
 /** The connections of one process to PostgreSQL. */
-import { Pool } from 'pg';
+import { Pool, type PoolConfig } from 'pg';
 
 const CONNECT_TIMEOUT_MS = 5_000;
 const STATEMENT_TIMEOUT_MS = 60_000;
@@ -14,15 +14,38 @@ export function connectPostgres(
   connectionsMax: number,
   onError: (error: Error) => void,
 ): Pool {
-  const pool = new Pool({
+  return openPool(onError, {
     connectionString: url,
     application_name: name,
     max: connectionsMax,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     statement_timeout: STATEMENT_TIMEOUT_MS,
     query_timeout: STATEMENT_TIMEOUT_MS + CONNECT_TIMEOUT_MS,
-    keepAlive: true,
   });
+}
+
+/**
+ * The one connection of a process for its heartbeats alone, so that slow flushes do not keep them waiting.
+ * @param boundMs after so long a heartbeat is given up and its connection replaced
+ */
+export function connectForHeartbeats(
+  url: string,
+  name: string,
+  boundMs: number,
+  onError: (error: Error) => void,
+): Pool {
+  return openPool(onError, {
+    connectionString: url,
+    application_name: `${name} heartbeat`,
+    max: 1,
+    connectionTimeoutMillis: boundMs,
+    statement_timeout: boundMs,
+    query_timeout: boundMs,
+  });
+}
+
+function openPool(onError: (error: Error) => void, config: PoolConfig): Pool {
+  const pool = new Pool({ ...config, keepAlive: true });
   pool.on('error', onError);
   return pool;
 }

@@ -182,7 +182,7 @@ test('every default is right, and all of them fit each other', () => {
     publishTimeoutMs: 2_000,
     httpTimeoutMs: 10_000,
     heartbeatMs: 1_000,
-    leaseMs: 5_000,
+    leaseMs: 3_000,
     liveTimeoutMs: 400,
     logLevel: 'info',
     nodeName: 'actors-1',

@@ -1,7 +1,8 @@
-/** What processes tell each other over plain NATS: unflushed deltas on request, and changed ads. */
+/** What processes tell each other over plain NATS: unflushed deltas on request, changed ads, changes of ownership. */
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { announceAds, onAdsChanged } from '../../../src/adapters/nats/catalogChanges.ts';
 import { askLiveDeltas, serveLiveDeltas } from '../../../src/adapters/nats/liveDeltas.ts';
+import { announceChange, onOwnershipChange } from '../../../src/adapters/nats/ownershipChanges.ts';
 import type { LiveDelta, LiveRequest, LiveRow } from '../../../src/domain/aggregates.ts';
 import { AD_ID_BYTES_MAX } from '../../../src/domain/limits.ts';
 import { startNats } from '../../support/nats.ts';
@@ -192,5 +193,21 @@ describe('changed ads', () => {
     asker.connection.publish('catalog.changed', 'no JSON');
     announceAds(asker.connection, ['next']);
     await expect.poll(() => heard).toContain('next');
+  });
+});
+
+describe('changes of ownership', () => {
+  test('are heard by the other nodes, not by the one that announces them', async () => {
+    const heard: string[] = [];
+    onOwnershipChange(owner.connection, 'one', () => heard.push('one'));
+    onOwnershipChange(asker.connection, 'two', () => heard.push('two'));
+    await Promise.all([owner.connection.flush(), asker.connection.flush()]);
+    announceChange(owner.connection, 'one');
+    await expect.poll(() => heard).toEqual(['two']);
+    announceChange(asker.connection, 'two');
+    await expect.poll(() => heard).toEqual(['two', 'one']);
+    // Nothing else comes behind.
+    await Promise.all([owner.connection.flush(), asker.connection.flush()]);
+    expect(heard).toEqual(['two', 'one']);
   });
 });

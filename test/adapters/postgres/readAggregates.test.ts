@@ -1,7 +1,7 @@
 /** Counts and checkpoints of one moment, in UTC buckets over half-open ranges. */
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { readAggregates } from '../../../src/adapters/postgres/readAggregates.ts';
-import { releaseShards } from '../../../src/adapters/postgres/releaseShards.ts';
+import { releaseShard } from '../../../src/adapters/postgres/releaseShard.ts';
 import { storeFlush } from '../../../src/adapters/postgres/storeFlush.ts';
 import { bucketStart, GRANULARITIES, type Granularity } from '../../../src/domain/granularity.ts';
 import {
@@ -133,7 +133,7 @@ describe('checkpoints', () => {
     onTestFinished(() => own.end());
     await addShard(own, 2, { owner: 'two', epoch: 5, floor: 9 });
     await addShard(own, 0, { owner: 'gone' });
-    await releaseShards(own.pool, 'gone');
+    await releaseShard(own.pool, { shard: 0, epoch: 1, claim: CLAIM });
     await own.pool.query('update shard set arrived_through_ms = 1760000000123 where shard = 2');
     const { rows, checkpoints } = await readAggregates(own.pool, ['ad'], ALL, 'DAY', 10);
     expect(rows).toEqual([]);

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { claimShards } from '../../../src/adapters/postgres/claimShards.ts';
 import { DayPartitions } from '../../../src/adapters/postgres/dayPartitions.ts';
-import { releaseShards } from '../../../src/adapters/postgres/releaseShards.ts';
+import { releaseShard } from '../../../src/adapters/postgres/releaseShard.ts';
 import { storeFlush } from '../../../src/adapters/postgres/storeFlush.ts';
 import type { DeadLetter } from '../../../src/domain/deadLetter.ts';
 import {
@@ -192,8 +192,8 @@ describe('a flush', () => {
     await inSession(ledger, async (takeOver) => {
       await takeOver.query('begin');
       // The new owner's claim, held open before its commit.
-      const shards = [{ shard: 0, incarnation: INCARNATION, claim: OTHER_CLAIM }];
-      const [claimed] = await claimShards(asPool(takeOver), 'two', shards, 60_000);
+      const shards = [{ shard: 0, incarnation: INCARNATION, claim: OTHER_CLAIM, onlyTakeOver: false }];
+      const [claimed] = await claimShards(asPool(takeOver), 'two', shards, 1, 60_000);
       expect(claimed?.epoch).toBe(2);
       const zombie = storeFlush(ledger.pool, partitions, flush);
       await untilWaiting(ledger);
@@ -213,13 +213,14 @@ describe('a flush', () => {
       const [checkpoint] = await claimShards(
         pool,
         owner,
-        [{ shard: 0, incarnation: INCARNATION, claim: word }],
+        [{ shard: 0, incarnation: INCARNATION, claim: word, onlyTakeOver: false }],
+        1,
         60_000,
       );
       return checkpoint;
     };
     await addShard(ledger, 0);
-    await releaseShards(pool, 'one');
+    await releaseShard(pool, { shard: 0, epoch: 1, claim: CLAIM });
     // What a backup from before the first claim brings back.
     await pool.query('create table earlier as table shard');
     const zombie = await claim('one', CLAIM);
