@@ -8,7 +8,6 @@ import type { ClickRecord } from '../../src/domain/clickRecord.ts';
 import { type ClickPath, openClickPath } from '../../src/gateway/clickPath.ts';
 import type { RoutingWriter, SpoolFolder } from '../../src/gateway/ports.ts';
 import { MemorySpoolFolder } from '../support/memorySpoolFolder.ts';
-import { SilentLog } from '../support/silentLog.ts';
 import { SimProcess } from './simProcess.ts';
 import type { World } from './world.ts';
 
@@ -81,7 +80,7 @@ export class SimGateway {
       decodeRecord: decodeClickFacts,
       newBatchId: () => newName.call(this.#world, 'batch'),
       timers: process.timers,
-      log: new SilentLog(),
+      log: this.#world.logOf(process.name),
     });
     this.#path = path;
     void path.drainSpool(new AbortController().signal);

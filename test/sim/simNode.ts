@@ -2,7 +2,6 @@
 import { ActorNode } from '../../src/actors/node.ts';
 import type { ClickStreams, FoldMemory, Ledger, OwnershipChanges, Routing } from '../../src/actors/ports.ts';
 import type { StreamMessage } from '../../src/domain/streamMessage.ts';
-import { SilentLog } from '../support/silentLog.ts';
 import { SimProcess } from './simProcess.ts';
 import type { World } from './world.ts';
 
@@ -28,7 +27,7 @@ export class SimNode {
       routing: this.#routing(),
       ledger: this.#ledger(),
       memoryOf: (shard, incarnation) => this.#memory(shard, incarnation),
-      log: new SilentLog(),
+      log: world.logOf(name),
       newGeneration: () => world.newName('generation'),
       newClaim: () => world.newName('claim'),
       flushIntervalMs: FLUSH_INTERVAL_MS,
@@ -77,8 +76,10 @@ export class SimNode {
       async *read(shard, incarnation, from, stop, through): AsyncGenerator<StreamMessage> {
         for await (const message of streams.read(shard, incarnation, from, stop, through)) {
           await network.delivery(process);
-          // A consumer that was lost and made anew may leave a message out, or bring one again.
-          if (random.chance(network.weather.lostReply / 10)) continue;
+          // A consumer that was lost and made anew may leave a message out, or bring one again. The reader sees to it
+          // that the last one comes in the end.
+          const isLast = message.sequence === streams.messages(shard).at(-1)?.sequence;
+          if (!isLast && random.chance(network.weather.lostReply / 10)) continue;
           yield message;
           if (random.chance(network.weather.twice / 10)) yield message;
         }

@@ -24,8 +24,8 @@ export interface Run {
   readonly acts: ReadonlyMap<string, number>;
 }
 
-/** @param trace hears of what goes wrong and when, in order */
-export async function simulate(seed: number, trace: (line: string) => void = () => undefined): Promise<Run> {
+/** @param trace hears of what goes wrong and what the processes log, in order */
+export async function simulate(seed: number, trace?: (line: string) => void): Promise<Run> {
   const world = new World(seed, trace);
   const realNow = Date.now;
   // Nothing that counts may read a clock. What does gets one that differs between live and replay.

@@ -3,7 +3,9 @@
  * over the network. Everything that clickledger itself does here is its real code; what it runs on are the fakes of
  * test/support.
  */
+import type { Log as ActorsLog } from '../../src/actors/ports.ts';
 import type { RuleSet } from '../../src/domain/ruleSet.ts';
+import type { Log as GatewayLog } from '../../src/gateway/ports.ts';
 import { MemoryFolds } from '../support/memoryFold.ts';
 import { MemoryLedger } from '../support/memoryLedger.ts';
 import { MemoryRoutingStream } from '../support/memoryRouting.ts';
@@ -47,12 +49,15 @@ export class World {
   /** What the operator knows of the routing table. */
   operator;
   readonly trace: (line: string) => void;
+  readonly #isTraced: boolean;
   shards: number;
   #names = 0;
 
-  constructor(seed: number, trace: (line: string) => void) {
+  /** @param trace hears what goes wrong and what the processes log */
+  constructor(seed: number, trace?: (line: string) => void) {
     this.random = new Random(seed);
-    this.trace = (line) => trace(`${((this.scheduler.nowMs - START_MS) / 1000).toFixed(3)} ${line}`);
+    this.#isTraced = trace !== undefined;
+    this.trace = (line) => trace?.(`${((this.scheduler.nowMs - START_MS) / 1000).toFixed(3)} ${line}`);
     this.network = new Network(this.scheduler, this.random, this.trace);
     this.shards = 1 + this.random.below(3);
     this.routingStream = new MemoryRoutingStream(this.shards, RULES);
@@ -68,6 +73,14 @@ export class World {
   newName(kind: string): string {
     this.#names += 1;
     return `${kind}-${this.#names}`;
+  }
+
+  /** The log of a process; written only where somebody reads it. */
+  logOf(name: string): ActorsLog & GatewayLog {
+    const say = (facts: object, message: string) => {
+      if (this.#isTraced) this.trace(`${name}: ${message} ${describe(facts)}`);
+    };
+    return { info: say, warn: say, error: say };
   }
 
   get liveNodes(): SimNode[] {
@@ -100,4 +113,10 @@ export class World {
       this.scheduler.nowMs,
     );
   }
+}
+
+function describe(facts: object): string {
+  return Object.entries(facts)
+    .map(([name, value]) => `${name}=${value instanceof Error ? value.message : JSON.stringify(value)}`)
+    .join(' ');
 }

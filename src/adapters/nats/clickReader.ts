@@ -68,6 +68,7 @@ export class ClickReader {
         try {
           consumer ??= await this.#open({ shard, incarnation, next });
           const portion = await consumer.fetch({ max_bytes: FETCH_BYTES_MAX, expires: FETCH_EXPIRES_MS });
+          const before = next;
           const cancel = () => void portion.close();
           stop.addEventListener('abort', cancel);
           try {
@@ -80,6 +81,7 @@ export class ClickReader {
           } finally {
             stop.removeEventListener('abort', cancel);
           }
+          if (next === before) await checkNothingWasLost(consumer, next);
         } catch (error) {
           if (error instanceof StreamGapError || stop.aborted) throw error;
           this.#onTrouble(shard, error);
@@ -94,9 +96,9 @@ export class ClickReader {
   }
 
   /**
-   * In the stream of this incarnation the sequence of the first message with this timestamp or a later one, or one up to a millisecond earlier; last + 1
-   * where there is none. The broker compares nanoseconds, which a number of milliseconds cannot hold: a message's
-   * timestamp may read as the next millisecond.
+   * In the stream of this incarnation the sequence of the first message with this timestamp or a later one, or one up
+   * to a millisecond earlier; last + 1 where there is none. The broker compares nanoseconds, which a number of
+   * milliseconds cannot hold: a message's timestamp may read as the next millisecond.
    */
   async firstSequenceAt(shard: number, incarnation: string, timeMs: number): Promise<number> {
     const { lastSequence } = await readStreamState(this.#manager, shard);
@@ -153,10 +155,19 @@ interface OpenConsumer {
   readonly pending: number;
 }
 
+/**
+ * What was on its way when a connection broke is lost to this consumer, and where nothing comes after it, no later
+ * sequence tells. @throws DeliveryHole where the broker thinks that it has delivered what did not come
+ */
+async function checkNothingWasLost(consumer: Consumer, next: number): Promise<void> {
+  const { delivered } = await consumer.info();
+  if (delivered.stream_seq >= next) throw new DeliveryHole(next, delivered.stream_seq);
+}
+
 /** The consumer skipped something; the stream may still hold it. */
 class DeliveryHole extends Error {
   constructor(expected: number, got: number) {
-    super(`expected sequence ${expected}, got ${got}`);
+    super(`sequence ${expected} did not come, the broker is at ${got}`);
   }
 }
 

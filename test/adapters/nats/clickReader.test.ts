@@ -295,7 +295,7 @@ describe('trouble', () => {
     stop.abort();
     await reading;
     expect(read).toEqual(numbered(1, 3));
-    expect(String(troubles[0])).toContain('expected sequence 4, got 5');
+    expect(String(troubles[0])).toContain('sequence 4 did not come, the broker is at 5');
   });
 
   test('a stream that is not there is waited for, and another one in its place is refused', async () => {
