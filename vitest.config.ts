@@ -12,6 +12,6 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 120_000,
     setupFiles: ['test/setup.ts'],
-    globalSetup: ['test/servers.ts'],
+    globalSetup: ['test/servers.ts', 'test/fault/support/reportSetup.ts'],
   },
 });

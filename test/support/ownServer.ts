@@ -8,6 +8,8 @@ import { type ServerDefinition, startServer, startServerOn } from '../../src/cli
 export interface OwnServer {
   readonly url: string;
   readonly port: number;
+  /** Where its data is. */
+  readonly directory: string;
   /** Ends it in order and removes its data. */
   stop(): Promise<void>;
   /** Ends it as a crash does (SIGKILL); its data stays. */
@@ -28,12 +30,14 @@ export async function startOwn(
 ): Promise<OwnServer> {
   const directory = join(inject('testDirectory'), `${name}-${randomBytes(6).toString('hex')}`);
   await mkdir(directory, { mode: 0o711 });
-  const definition = define(join(directory, 'data'), randomBytes(16).toString('hex'));
+  const data = join(directory, 'data');
+  const definition = define(data, randomBytes(16).toString('hex'));
   const place = { logFile: join(directory, 'server.log') };
   let { child, port, url } = await startServer(definition, place);
   return {
     url,
     port,
+    directory: data,
     stop: async () => {
       await child.stop(STOP_BOUND_MS);
       await rm(directory, { recursive: true, force: true });
