@@ -12,9 +12,11 @@ export interface OwnServer {
   readonly directory: string;
   /** Ends it in order and removes its data. */
   stop(): Promise<void>;
+  /** Ends it in order; its data stays. */
+  halt(): Promise<void>;
   /** Ends it as a crash does (SIGKILL); its data stays. */
   kill(): Promise<void>;
-  /** Starts it again on the same port and data, after `kill` or while it runs (then after an orderly stop). */
+  /** Starts it again on the same port and data, after `halt` or `kill`, or while it runs (then after an orderly stop). */
   restart(): Promise<void>;
   /** Holds it still (SIGSTOP): connections stay open, nothing is answered. */
   pause(): void;
@@ -41,6 +43,9 @@ export async function startOwn(
     stop: async () => {
       await child.stop(STOP_BOUND_MS);
       await rm(directory, { recursive: true, force: true });
+    },
+    halt: async () => {
+      await child.stop(STOP_BOUND_MS);
     },
     kill: async () => {
       child.kill();

@@ -62,6 +62,11 @@ export class ClickPlan {
     return rest;
   }
 
+  /** A valid click of this ad in a minute of its own choice. */
+  clickAt(adId: string, minute: number): Click {
+    return this.#add({ ad_id: adId, event_time_ms: minute }, 'valid', minute);
+  }
+
   #takeCopy(): Click[] {
     const [copy] = this.#waiting.splice(this.#random.below(this.#waiting.length), 1);
     if (copy === undefined) return [];

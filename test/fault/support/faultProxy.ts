@@ -9,14 +9,14 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 export interface LostReply {
   /** A request with the text was seen; its connection hears nothing from now on. */
   readonly requested: Promise<void>;
-  /** The server has answered on that connection, and the answer was thrown away. */
-  readonly swallowed: Promise<void>;
+  /** The server has answered on that connection, and the answer was thrown away: its first bytes, as Latin-1. */
+  readonly swallowed: Promise<string>;
 }
 
 interface Trap {
   readonly text: Buffer;
   readonly requested: PromiseWithResolvers<void>;
-  readonly swallowed: PromiseWithResolvers<void>;
+  readonly swallowed: PromiseWithResolvers<string>;
 }
 
 interface Link {
@@ -81,8 +81,8 @@ export class FaultProxy {
   loseReply(text: string): LostReply {
     const trap: Trap = {
       text: Buffer.from(text),
-      requested: Promise.withResolvers(),
-      swallowed: Promise.withResolvers(),
+      requested: Promise.withResolvers<void>(),
+      swallowed: Promise.withResolvers<string>(),
     };
     this.#trap = trap;
     return { requested: trap.requested.promise, swallowed: trap.swallowed.promise };
@@ -152,7 +152,7 @@ export class FaultProxy {
   #reply(link: Link, bytes: Buffer): void {
     if (this.#stalled) return;
     if (link.trap !== undefined) {
-      link.trap.swallowed.resolve();
+      link.trap.swallowed.resolve(bytes.toString('latin1'));
       return;
     }
     const delayMs = this.#replyDelayMs;
