@@ -17,8 +17,6 @@ export interface SendersHost {
   /** Throws where the load was given up. */
   check(): void;
   answered(clicks: readonly Click[], results: readonly IngestResult[]): void;
-  /** A call failed, and its clicks are sent again. */
-  failed(): void;
 }
 
 export class GrpcSenders {
@@ -97,7 +95,6 @@ export class GrpcSenders {
 
   async #again(error: unknown): Promise<void> {
     if (!(error instanceof NoAnswerError) && callErrorKind(error) === 'final') throw error;
-    this.#host.failed();
     await Bun.sleep(AGAIN_MS);
   }
 }

@@ -6,7 +6,7 @@ import { clickUrl } from '../../../src/domain/clickUrl.ts';
 import { signClick } from '../../../src/domain/signature.ts';
 import type { SigningKey } from '../../../src/domain/signingKey.ts';
 
-const BROWSER =
+export const BROWSER =
   'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/129.0.0.0 Safari/537.36';
 const REQUEST_BOUND_MS = 5_000;
 const AGAIN_MS = 50;
@@ -35,17 +35,20 @@ export class HttpFollowers {
     for (const adId of adIds) this.followed.set(adId, { impressions: 0, answered: 0, tried: 0 });
   }
 
-  /** A new impression of the ad, clicked so often. */
-  async follow(adId: string, times: number): Promise<void> {
+  /** The signed URL of a new impression. */
+  newUrl(adId: string): string {
     const impressionId = Bun.randomUUIDv7();
-    const url = clickUrl(this.#baseUrl, adId, impressionId, signClick(this.#key, adId, impressionId));
-    await this.followUrl(adId, url, times);
+    return clickUrl(this.#baseUrl, adId, impressionId, signClick(this.#key, adId, impressionId));
   }
 
-  /** As `follow`, by an URL that was made before; the impression counts as a new one. */
-  async followUrl(adId: string, url: string, times: number): Promise<void> {
+  /**
+   * Follows the URL of a new impression until it was answered so often.
+   * @param triedBefore how often somebody else followed it and heard nothing
+   */
+  async follow(adId: string, url: string, times: number, triedBefore = 0): Promise<void> {
     const followed = this.followed.get(adId);
     if (followed === undefined) throw new Error(`${adId} is no ad of the followers`);
+    followed.tried += triedBefore;
     for (let time = 0; time < times; time += 1) {
       while (!(await this.#try(url, followed))) {
         this.#check();

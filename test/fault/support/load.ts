@@ -25,8 +25,6 @@ const BACKLOG_SENDERS = 4;
 export class Load {
   readonly plan: ClickPlan;
   readonly followers: HttpFollowers;
-  /** Calls that failed and were sent again. */
-  failedCalls = 0;
   /** On which shard each gRPC ad's clicks stand, as the receipts say. */
   readonly shardOf = new Map<string, number>();
   readonly #httpAdIds: readonly string[];
@@ -49,9 +47,6 @@ export class Load {
       address: cluster.ingestAddress,
       check,
       answered: (clicks, results) => this.#take(clicks, results),
-      failed: () => {
-        this.failedCalls += 1;
-      },
     });
   }
 
@@ -133,6 +128,12 @@ export class Load {
     return this.#senders.sendBatch(clicks);
   }
 
+  /** A new impression of one of the HTTP ads. */
+  newClickUrl(): { adId: string; url: string } {
+    const adId = this.#random.pick(this.#httpAdIds);
+    return { adId, url: this.followers.newUrl(adId) };
+  }
+
   /** Ends it, whatever is not answered. */
   async close(): Promise<void> {
     this.#mode = 'given-up';
@@ -161,8 +162,11 @@ export class Load {
   }
 
   async #follow(): Promise<void> {
-    const adId = this.#random.pick(this.#httpAdIds);
-    await Promise.all([1, 1, 2].map((times) => this.followers.follow(adId, times)));
+    const follow = (times: number) => {
+      const { adId, url } = this.newClickUrl();
+      return this.followers.follow(adId, url, times);
+    };
+    await Promise.all([follow(1), follow(1), follow(2)]);
   }
 
   #take(clicks: readonly Click[], results: readonly IngestResult[]): void {
