@@ -6,7 +6,7 @@ import { type Client, DatabaseError } from 'pg';
 import { describe, expect } from 'vitest';
 import type { OwnServer } from '../support/ownServer.ts';
 import type { Cluster } from './support/cluster.ts';
-import { FaultGroup } from './support/faultTest.ts';
+import { FaultGroup, type FaultScene } from './support/faultTest.ts';
 import { onDatabase, readShards } from './support/ledger.ts';
 import { byLength, DOWN_MS, KILLS } from './support/length.ts';
 import type { Load } from './support/load.ts';
@@ -102,24 +102,42 @@ describe('PostgreSQL', () => {
     afterwards(() => expect(cluster.node('actors-1').log.slice(before)).toMatch(/"code":"23514"/));
   });
 
-  faults.test('restored to an earlier state while everything runs', async ({ cluster, load, afterwards }) => {
-    const { servers, links } = cluster;
-    const before = cluster.node('actors-1').log.length;
-    load.start();
-    await load.flowing();
-    const backup = await backUp(servers.postgres);
-    await load.flowing();
-    await Bun.sleep(BACK_MS);
-    const floor = await onDatabase(cluster, sumOfFloors);
-    links.actorsPostgres.stall();
-    await restore(servers.postgres, backup);
-    // Nobody has written yet what the copy does not have.
-    expect(await onDatabase(cluster, sumOfFloors)).toBeLessThan(floor);
-    links.actorsPostgres.heal();
-    await load.flowing();
-    afterwards(() => expect(cluster.node('actors-1').log.slice(before)).toMatch(/is fenced|is not at epoch/));
-  });
+  faults.test('restored to an earlier state while everything runs', (scene) => goBack(scene));
+
+  faults.test('restored to a state from before a take-over', (scene) =>
+    goBack(scene, async () => {
+      // Its epoch is one that will be given again.
+      await scene.cluster.node('actors-1').kill();
+      await scene.cluster.startNode('actors-1');
+      await scene.load.flowing();
+    }),
+  );
 });
+
+/** Puts back a copy of the files that was made a while ago, and what `meanwhile` did is unknown to it. */
+async function goBack(
+  { cluster, load, afterwards }: FaultScene,
+  meanwhile: () => Promise<void> = async () => undefined,
+): Promise<void> {
+  const { servers, links } = cluster;
+  load.start();
+  await load.flowing();
+  await waitFor('something is counted', async () => (await onDatabase(cluster, sumOfFloors)) > 0);
+  const backup = await backUp(servers.postgres);
+  await load.flowing();
+  await meanwhile();
+  const node = cluster.node('actors-1');
+  const before = node.log.length;
+  await Bun.sleep(BACK_MS);
+  const floor = await onDatabase(cluster, sumOfFloors);
+  links.actorsPostgres.stall();
+  await restore(servers.postgres, backup);
+  // Nobody has written yet what the copy does not have.
+  expect(await onDatabase(cluster, sumOfFloors)).toBeLessThan(floor);
+  links.actorsPostgres.heal();
+  await load.flowing();
+  afterwards(() => expect(node.log.slice(before)).toMatch(/is fenced|is not at epoch/));
+}
 
 function count(text: string, pattern: RegExp): number {
   return text.match(pattern)?.length ?? 0;
@@ -191,6 +209,7 @@ async function startAgain(postgres: OwnServer): Promise<void> {
 async function backUp(postgres: OwnServer): Promise<string> {
   const copy = `${postgres.directory}-copy`;
   await postgres.halt();
+  await rm(copy, { recursive: true, force: true });
   await copyFiles(postgres.directory, copy);
   await postgres.restart();
   return copy;
