@@ -114,7 +114,7 @@ describe('actors', () => {
 
   faults.test('late clicks of ads whose actors left memory', async ({ cluster, load }) => {
     await load.send(1_000);
-    await settled(cluster);
+    await settled(cluster, load);
     // Everything is flushed: no actor of these ads is in memory. The same minutes again, and one of the day before.
     await load.send(1_000);
     const yesterday = minuteOf(Date.now() - DAY_MS) - MINUTE_MS;

@@ -62,7 +62,7 @@ async function run(cluster: Cluster, name: string, fault: Fault): Promise<void> 
     const overAt = performance.now();
     cluster.heal();
     await load.finish();
-    await settled(cluster);
+    await settled(cluster, load);
     const recoverySeconds = (performance.now() - overAt) / 1_000;
     const compared = await compare(cluster, load);
     for (const check of checks) await check();
