@@ -89,6 +89,18 @@ describe('actors', () => {
     await node.start();
   });
 
+  faults.test('a process that had the name of another one ends in order', async ({ cluster, load }) => {
+    const node = cluster.node('actors-1');
+    const before = node.log.length;
+    load.start();
+    await load.flowing();
+    const twin = await cluster.startNode('twin-2', {}, 'actors-1');
+    await waitFor('the twin is fenced', async () => /is fenced|is not at epoch/.test(twin.log));
+    await waitFor('the first owns shards again', async () => /owns shards/.test(node.log.slice(before)));
+    // What it gives back must be its own: the other one goes on counting, and the query service must find it.
+    expect(await twin.terminate()).toBe(0);
+  });
+
   faults.test('one process, three, and one again under load', async ({ cluster, load }) => {
     const first = cluster.node('actors-1');
     load.start();
