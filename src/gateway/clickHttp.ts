@@ -29,8 +29,8 @@ export interface ClickHttpParts {
   readonly clickUrlTtlMs: number;
   /** Milliseconds since the Unix epoch. */
   readonly clock: () => number;
-  /** A new UUIDv7, 16 bytes. */
-  readonly newClickId: () => Uint8Array;
+  /** A new UUIDv7 of this time, 16 bytes. */
+  readonly newClickId: (timeMs: number) => Uint8Array;
 }
 
 interface ClickUrl {
@@ -91,7 +91,8 @@ export class ClickHttp {
     const userAgent = cut(headers.get('user-agent') ?? '', USER_AGENT_BYTES_MAX);
     return {
       ...EMPTY_CONTEXT,
-      clickId: newClickId(),
+      // The same clock: an id that is ahead of the receipt would be defective.
+      clickId: newClickId(receivedMs),
       impressionId: click.impressionId,
       adId: click.adId,
       eventTimeMs: receivedMs,
