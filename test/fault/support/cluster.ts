@@ -102,6 +102,11 @@ export class Cluster {
     return cluster;
   }
 
+  /** Where the gateway keeps its spool. */
+  get spoolDirectory(): string {
+    return path.join(this.#directory, 'spool');
+  }
+
   get httpUrl(): string {
     return `http://127.0.0.1:${this.#ports.http}`;
   }
@@ -197,6 +202,7 @@ export class Cluster {
         REDIS_URL: through('redis', links.redis),
         DATABASE_URL: through('postgres', links.postgres),
         CLICKLEDGER_DATA_DIR: path.join(this.#directory, 'data'),
+        CLICKLEDGER_SPOOL_DIR: this.spoolDirectory,
         CLICKLEDGER_HTTP_PORT: String(this.#ports.http),
         CLICKLEDGER_INGEST_PORT: String(this.#ports.ingest),
         CLICKLEDGER_QUERY_PORT: String(this.#ports.query),
