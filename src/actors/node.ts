@@ -83,7 +83,6 @@ export class ActorNode {
   async drain(): Promise<void> {
     this.#draining.abort();
     await this.#beats.ask();
-    this.#parts.changes.announce();
     // What was just being claimed is drained, too.
     await this.#tends.ask();
     // A shard whose stream does not answer is not held up for the others: what it has not flushed is counted again.
