@@ -3,10 +3,10 @@ import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { Redis } from 'ioredis';
 import { describe, expect, onTestFinished } from 'vitest';
+import { FaultProxy } from '../support/faultProxy.ts';
 import type { OwnServer } from '../support/ownServer.ts';
 import { startRedis } from '../support/redis.ts';
 import type { Cluster } from './support/cluster.ts';
-import { FaultProxy } from './support/faultProxy.ts';
 import { FaultGroup } from './support/faultTest.ts';
 import { DOWN_MS, KILLS } from './support/length.ts';
 

@@ -9,11 +9,11 @@ import { inject } from 'vitest';
 import { prepareInstallation } from '../../../src/cli/prepareInstallation.ts';
 import { freePort } from '../../../src/cli/stack/freePort.ts';
 import { parseSigningKeys, type SigningKey } from '../../../src/domain/signingKey.ts';
+import { FaultProxy } from '../../support/faultProxy.ts';
 import { startNats } from '../../support/nats.ts';
 import type { OwnServer } from '../../support/ownServer.ts';
 import { startPostgres } from '../../support/postgres.ts';
 import { startRedis } from '../../support/redis.ts';
-import { FaultProxy } from './faultProxy.ts';
 import { ServiceProcess } from './serviceProcess.ts';
 
 /** Small, so that a test meets many flushes, heartbeats and take-overs in a few seconds. */
