@@ -191,12 +191,18 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
+    // Counts alone do not show it: what lies between two floors is the same, whoever counted it. Two owners do.
     name: 'no epoch check',
     edits: [
       {
         file: LEDGER,
         from: 'const sameOwner = row.epoch === flush.epoch && row.claim === flush.claim;',
-        to: 'const sameOwner = row.floor >= flush.floor;',
+        to: 'const sameOwner = row !== undefined;',
+      },
+      {
+        file: LEDGER,
+        from: 'if (row === undefined || row.epoch !== epoch || row.claim !== claim) continue;',
+        to: 'if (row === undefined) continue;',
       },
     ],
   },

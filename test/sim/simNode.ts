@@ -38,6 +38,11 @@ export class SimNode {
     this.#node.start().catch(onEnd);
   }
 
+  /** The shards that it thinks it owns. */
+  get shards(): readonly number[] {
+    return this.#node.shards;
+  }
+
   /** Ends in order (SIGTERM). */
   drain(): void {
     this.#node.drain().then(

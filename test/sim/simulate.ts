@@ -70,6 +70,8 @@ function unrest(world: World, clickers: Clickers): string {
     const last = messages.at(-1)?.sequence ?? 0;
     const floor = world.ledger.floorOf(shard);
     if (floor !== last) return `shard ${shard} is counted to ${floor} of ${last}`;
+    const owners = world.liveNodes.filter(({ shards }) => shards.includes(shard)).length;
+    if (owners !== 1) return `shard ${shard} has ${owners} owners`;
   }
   return '';
 }
