@@ -5,7 +5,7 @@ import { claimShards } from '../../../src/adapters/postgres/claimShards.ts';
 import { connectForHeartbeats } from '../../../src/adapters/postgres/pool.ts';
 import { releaseShard } from '../../../src/adapters/postgres/releaseShard.ts';
 import type { Heartbeat } from '../../../src/domain/checkpoint.ts';
-import { asPool, emptyLedger, inSession, type Ledger, openLedger, shardRow } from './ledger.ts';
+import { asPool, emptyLedger, inSession, type Ledger, openLedger, shardRow, untilWaiting } from './ledger.ts';
 
 const LONG_MS = 3_600_000;
 
@@ -127,6 +127,20 @@ describe('a claim', () => {
     const given = [...numbersOf(one), ...numbersOf(two)].sort((left, right) => left - right);
     expect(given).toEqual(all);
     expect([...one, ...two].every(({ epoch }) => epoch === 1)).toBe(true);
+  });
+
+  test('of shards that nobody has seen waits for another one of them in order, never in a circle', async () => {
+    await inSession(ledger, async (first) => {
+      const add = (shard: number) =>
+        first.query('insert into shard (shard, incarnation) values ($1, $2)', [shard, 'x']);
+      await first.query('begin');
+      await add(0);
+      const second = claim('two', [1, 0]);
+      await untilWaiting(ledger);
+      await add(1);
+      await first.query('commit');
+      expect(numbersOf(await second)).toEqual([0, 1]);
+    });
   });
 
   test('waits for nobody: a shard that another claim or a flush holds at this moment is left alone', async () => {
