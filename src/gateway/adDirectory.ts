@@ -7,7 +7,8 @@
  */
 import { LRUCache } from 'lru-cache';
 import type { Ad } from '../domain/ad.ts';
-import type { AdStore } from './ports.ts';
+import type { AdStore, Log } from './ports.ts';
+import { UnavailableError } from './unavailable.ts';
 
 const ADS_MAX = 200_000;
 const UNKNOWN_ADS_MAX = 20_000;
@@ -27,6 +28,8 @@ interface KnownAd {
 export class AdDirectory {
   readonly #store: Pick<AdStore, 'read'>;
   readonly #clock: () => number;
+  readonly #log: Pick<Log, 'error'>;
+  #failing = false;
   readonly #known = new LRUCache<string, KnownAd>({ max: ADS_MAX });
   /** Until when each of these is taken not to exist. */
   readonly #unknown = new LRUCache<string, number>({ max: UNKNOWN_ADS_MAX });
@@ -35,9 +38,10 @@ export class AdDirectory {
   /** Rises with every announced change: what was read before it is not remembered. */
   #changes = 0;
 
-  constructor(store: Pick<AdStore, 'read'>, clock: () => number) {
+  constructor(store: Pick<AdStore, 'read'>, clock: () => number, log: Pick<Log, 'error'>) {
     this.#store = store;
     this.#clock = clock;
+    this.#log = log;
   }
 
   /** The ad, or undefined where there is none; a promise only where PostgreSQL must be asked. */
@@ -96,9 +100,23 @@ export class AdDirectory {
     return own;
   }
 
+  /** @throws UnavailableError */
+  async #read(adIds: readonly string[]): Promise<Ad[]> {
+    try {
+      const ads = await this.#store.read(adIds);
+      this.#failing = false;
+      return ads;
+    } catch (error) {
+      // Said once, not for every click of an outage.
+      if (!this.#failing) this.#log.error({ err: error }, 'the ad catalog does not answer');
+      this.#failing = true;
+      throw new UnavailableError('the ad catalog does not answer', { cause: error });
+    }
+  }
+
   async #load(adIds: readonly string[]): Promise<Map<string, Ad>> {
     const before = this.#changes;
-    const found = new Map((await this.#store.read(adIds)).map((ad) => [ad.adId, ad]));
+    const found = new Map((await this.#read(adIds)).map((ad) => [ad.adId, ad]));
     if (before !== this.#changes) return found;
     const nowMs = this.#clock();
     for (const adId of adIds) {

@@ -60,20 +60,20 @@ export class ClickHttp {
     }
     const click = parseClickUrl(parametersOf(request.url));
     if (click instanceof Response) return click;
-    const found = this.#parts.ads.find(click.adId);
-    const ad = found instanceof Promise ? await found : found;
-    if (ad === undefined) return problem(404, 'adId', click.adId, 'an ad of the catalog');
-    return this.#redirect(request, address, click, ad);
+    try {
+      const found = this.#parts.ads.find(click.adId);
+      const ad = found instanceof Promise ? await found : found;
+      if (ad === undefined) return problem(404, 'adId', click.adId, 'an ad of the catalog');
+      return await this.#redirect(request, address, click, ad);
+    } catch (error) {
+      if (error instanceof UnavailableError || error instanceof OverloadedError) return notNow(error);
+      throw error;
+    }
   }
 
   async #redirect(request: Request, address: string, click: ClickUrl, ad: Ad): Promise<Response> {
     const record = this.#record(request, address, click);
-    try {
-      await this.#parts.clickLog.append([record]);
-    } catch (error) {
-      if (error instanceof UnavailableError || error instanceof OverloadedError) return notDurable(error);
-      throw error;
-    }
+    await this.#parts.clickLog.append([record]);
     return new Response(null, {
       status: 302,
       headers: {
@@ -160,7 +160,7 @@ function withClickId(destination: string, clickId: string): string {
   return `${page}${separator}clid=${clickId}${fragment}`;
 }
 
-function notDurable(error: Error): Response {
+function notNow(error: Error): Response {
   return Response.json(
     { error: error.message },
     { status: 503, headers: { 'Retry-After': '1', 'Cache-Control': 'no-store' } },

@@ -52,7 +52,7 @@ await runProcess(log, async () => {
     upsert: (ads) => upsertAds(pool, ads),
     announce: (adIds) => announceAds(nats, adIds),
   };
-  const ads = new AdDirectory(store, systemClock);
+  const ads = new AdDirectory(store, systemClock, log);
   onAdsChanged(nats, (adIds) => ads.forget(adIds));
 
   const publisher = new ClickPublisher(client, manager, new Connectivity(nats), config.publishTimeoutMs);

@@ -1,6 +1,6 @@
 /** Why a click was not taken that was good in itself. Nothing was answered that is not so. */
 
-/** It could not be confirmed as durable: it may be on the stream or not. The same click may be sent again. */
+/** It is not known to be durable: it may be on the stream or not. The same click may be sent again. */
 export class UnavailableError extends Error {
   override readonly name = 'UnavailableError';
 }

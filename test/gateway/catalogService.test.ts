@@ -12,8 +12,8 @@ import { SilentLog } from '../support/silentLog.ts';
 
 async function setUp() {
   const store = new MemoryCatalog();
-  const ads = new AdDirectory(store, Date.now);
   const log = new SilentLog();
+  const ads = new AdDirectory(store, Date.now, log);
   const address = await serve((server) =>
     server.addService(AdCatalogService.service, catalogService({ store, ads, log })),
   );

@@ -11,6 +11,7 @@ import { ClickHttp } from '../../src/gateway/clickHttp.ts';
 import { OverloadedError, UnavailableError } from '../../src/gateway/unavailable.ts';
 import { BROWSER, NOON_MS, uuid7At } from '../support/clicks.ts';
 import { adOf, MemoryCatalog } from '../support/memoryCatalog.ts';
+import { SilentLog } from '../support/silentLog.ts';
 
 const BASE = 'http://click.example';
 const TTL_MS = 3_600_000;
@@ -25,7 +26,7 @@ function setUp({ destination = 'https://shop.example/page', nowMs = NOON_MS, adI
   const records: ClickRecord[] = [];
   let failure: Error | undefined;
   const http = new ClickHttp({
-    ads: new AdDirectory(catalog, Date.now),
+    ads: new AdDirectory(catalog, Date.now, new SilentLog()),
     clickLog: {
       append: (clicks) => {
         if (failure !== undefined) return Promise.reject(failure);
@@ -325,7 +326,9 @@ describe('a click that could not be made durable', () => {
   it('because the catalog does not answer is an error, not an unknown ad', async () => {
     const { get, catalog, records } = setUp();
     catalog.trouble.failNext('read', 'before');
-    await expect(get(signedUrl())).rejects.toThrow();
+    const response = await get(signedUrl());
+    expect(response.status).toBe(503);
+    expect(await response.json()).toEqual({ error: 'the ad catalog does not answer' });
     expect(records).toEqual([]);
     expect((await get(signedUrl())).status).toBe(302);
   });

@@ -34,7 +34,7 @@ async function setUp() {
   const folder = new MemorySpoolFolder();
   const { clickLog } = await clickPathOver(streams, routing, { folder, log });
   const parts = {
-    ads: new AdDirectory(catalog, Date.now),
+    ads: new AdDirectory(catalog, Date.now, new SilentLog()),
     clickLog,
     userKeySalt: new Uint8Array(16),
     clock: () => NOON_MS,
