@@ -37,6 +37,8 @@ export class ClickReader {
   readonly #client: JetStreamClient;
   readonly #manager: JetStreamManager;
   readonly #onTrouble: (shard: number, error: unknown) => void;
+  /** Ends each portion that is being waited for. */
+  readonly #waits = new Set<() => void>();
 
   /** @param onTrouble hears why a delivery broke; the reader goes on by itself */
   constructor(
@@ -71,6 +73,7 @@ export class ClickReader {
           const before = next;
           const cancel = () => void portion.close();
           stop.addEventListener('abort', cancel);
+          this.#waits.add(cancel);
           try {
             for await (const message of portion) {
               if (message.seq !== next) throw new DeliveryHole(next, message.seq);
@@ -80,6 +83,7 @@ export class ClickReader {
             }
           } finally {
             stop.removeEventListener('abort', cancel);
+            this.#waits.delete(cancel);
           }
           if (next === before) await checkNothingWasLost(consumer, next);
         } catch (error) {
@@ -93,6 +97,11 @@ export class ClickReader {
     } finally {
       if (consumer !== undefined) discard(consumer);
     }
+  }
+
+  /** The connection broke and stands again: nobody waits for what was on its way over the old one. */
+  reconnected(): void {
+    for (const endWait of this.#waits) endWait();
   }
 
   /**

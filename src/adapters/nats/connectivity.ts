@@ -6,8 +6,11 @@ import { Events, type NatsConnection } from 'nats';
 
 export class Connectivity {
   #connected = true;
+  readonly #onReconnect: () => void;
 
-  constructor(connection: NatsConnection) {
+  /** @param onReconnect hears that the connection stands again after it broke: what was on its way is lost */
+  constructor(connection: NatsConnection, onReconnect: () => void = () => undefined) {
+    this.#onReconnect = onReconnect;
     void this.#follow(connection);
   }
 
@@ -18,7 +21,10 @@ export class Connectivity {
   async #follow(connection: NatsConnection): Promise<void> {
     for await (const { type } of connection.status()) {
       if (type === Events.Disconnect) this.#connected = false;
-      if (type === Events.Reconnect) this.#connected = true;
+      if (type === Events.Reconnect) {
+        this.#connected = true;
+        this.#onReconnect();
+      }
     }
     this.#connected = false;
   }

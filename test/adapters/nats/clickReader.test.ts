@@ -3,6 +3,7 @@ import { RetentionPolicy, StorageType } from 'nats';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { ClickReader } from '../../../src/adapters/nats/clickReader.ts';
 import { clickStream, clickSubject, readStreamState } from '../../../src/adapters/nats/clickStreams.ts';
+import { Connectivity } from '../../../src/adapters/nats/connectivity.ts';
 import { StreamGapError, type StreamMessage } from '../../../src/domain/streamMessage.ts';
 import { FaultProxy } from '../../support/faultProxy.ts';
 import { startNats } from '../../support/nats.ts';
@@ -224,28 +225,36 @@ describe('trouble', () => {
     await messages.return(undefined);
   }, 60_000);
 
-  test('the last message, lost with a connection that breaks, comes though nothing follows it', async () => {
-    const shard = await newShard(broker);
-    await publishAll(broker, shard, ['one']);
-    const proxy = await FaultProxy.start(server.port);
-    onTestFinished(() => proxy.close());
-    const behind = await brokerForTest(server.url.replace(`:${server.port}`, `:${proxy.port}`));
-    const { reader, troubles } = readerOf(behind);
-    const stop = new AbortController();
-    const messages = reader.read(shard, 1, stop.signal);
-    expect(textOf(await messages.next())).toBe('one');
-    // From its next request for messages on the reader hears nothing, and the broker does not know.
-    const { requested, swallowed } = proxy.loseReply('CONSUMER.MSG.NEXT');
-    const next = messages.next();
-    await requested;
-    await publishAll(broker, shard, ['two']);
-    await swallowed;
-    proxy.heal();
-    expect(textOf(await next)).toBe('two');
-    expect(troubles.length).toBe(1);
-    stop.abort();
-    await messages.return(undefined);
-  }, 60_000);
+  test.each([
+    ['after the fetch has run out', false],
+    ['at once where the reader is told of the new connection', true],
+  ])(
+    'the last message, lost with a connection that breaks, comes %s',
+    async (_when, tellsReconnect) => {
+      const shard = await newShard(broker);
+      await publishAll(broker, shard, ['one']);
+      const proxy = await FaultProxy.start(server.port);
+      onTestFinished(() => proxy.close());
+      const behind = await brokerForTest(server.url.replace(`:${server.port}`, `:${proxy.port}`));
+      const { bound, reader, troubles } = readerOf(behind);
+      if (tellsReconnect) new Connectivity(behind.connection, () => bound.reconnected());
+      const stop = new AbortController();
+      const messages = reader.read(shard, 1, stop.signal);
+      expect(textOf(await messages.next())).toBe('one');
+      // From its next request for messages on the reader hears nothing, and the broker does not know.
+      const { requested, swallowed } = proxy.loseReply('CONSUMER.MSG.NEXT');
+      const next = messages.next();
+      await requested;
+      await publishAll(broker, shard, ['two']);
+      await swallowed;
+      proxy.heal();
+      expect(textOf(await next)).toBe('two');
+      expect(troubles.length).toBe(1);
+      stop.abort();
+      await messages.return(undefined);
+    },
+    60_000,
+  );
 
   test('a consumer that is deleted under the reader is replaced', async () => {
     const shard = await newShard(broker);
