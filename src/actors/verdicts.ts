@@ -13,6 +13,9 @@ import type { ClickStreams, FoldMemory, Log } from './ports.ts';
 const RETRY_PAUSE_FIRST_MS = 50;
 const RETRY_PAUSE_MAX_MS = 2_000;
 
+/** Messages on their way to a memory that is filled. */
+const FOLDS_IN_FLIGHT_MAX = 64;
+
 export interface VerdictsParts {
   readonly shard: number;
   /** The stream that the memory is made of. */
@@ -87,6 +90,9 @@ export class Verdicts {
   /**
    * Folds what lies between the memory and `through`, which this owner has counted already or counts by what is
    * stored; up to `warm` no verdicts are kept. Where the memory changes meanwhile, the caller asks and decides again.
+   *
+   * Several messages are on their way at a time: a horizon is long, and they arrive in order. One that does not get
+   * through makes those after it `behind`, which changes nothing.
    */
   async #foldForward(
     memory: { through: number; warm: number },
@@ -96,12 +102,17 @@ export class Verdicts {
   ): Promise<void> {
     const { shard, incarnation, streams, examine } = this.#parts;
     if (memory.through >= through) return;
+    const asked: Promise<FoldReply>[] = [];
     for await (const message of streams.read(shard, incarnation, memory.through + 1, stop, through)) {
       const { foldRecords } = await examine(message);
       const purpose = message.sequence <= memory.warm ? 'warm' : 'count';
-      const { kind } = await this.#ask(message, foldRecords, floor, purpose, stop);
-      if (kind !== 'done' && kind !== 'verdicts') return;
+      const reply = this.#ask(message, foldRecords, floor, purpose, stop);
+      // Those that nobody waits for any more fail unheard.
+      reply.catch(() => undefined);
+      asked.push(reply);
+      if (asked.length >= FOLDS_IN_FLIGHT_MAX && !isFolded(await asked.shift())) return;
     }
+    for (const reply of asked) if (!isFolded(await reply)) return;
   }
 
   #ask(
@@ -133,4 +144,8 @@ export class Verdicts {
       },
     });
   }
+}
+
+function isFolded(reply: FoldReply | undefined): boolean {
+  return reply?.kind === 'done' || reply?.kind === 'verdicts';
 }

@@ -161,7 +161,7 @@ describe('verdicts', () => {
     const verdicts = whole(world);
     let folds = 0;
     world.folds.trouble.decide = (operation) => {
-      if (operation === 'fold' && ++folds % 9 === 0 && folds < 60) world.folds.wipe();
+      if (operation === 'fold' && ++folds % 9 === 0 && folds < 120) world.folds.wipe();
     };
     expect(await new Asker(world).of(30)).toBe(verdicts[29]);
     expect(world.folds.resets).toBeGreaterThan(2);
