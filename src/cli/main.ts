@@ -10,6 +10,7 @@ import { SettingsError } from '../adapters/environment/settings.ts';
 import { UnfitServerError } from '../adapters/environment/unfitServer.ts';
 import { CliError } from './cliError.ts';
 import { deadLettersCommand } from './commands/deadLetters.ts';
+import { foldMemoryCommand } from './commands/foldMemory.ts';
 import { importCommand } from './commands/import.ts';
 import { migrateCommand } from './commands/migrate.ts';
 import { queryCommand } from './commands/query.ts';
@@ -36,6 +37,7 @@ function program(): Command {
     importCommand(),
     queryCommand(),
     deadLettersCommand(),
+    foldMemoryCommand(),
     migrateCommand(),
     simCommand(),
     testCommand(),
