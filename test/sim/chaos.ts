@@ -7,6 +7,8 @@ const AWAY_MS = 12_000;
 const STOPPED_MS = 15_000;
 const SKEW_MS = 20_000;
 const SNAPSHOTS_KEPT = 4;
+/** About as long as it takes to fill a memory again. */
+const REFILL_MS = 60;
 
 type Act = (world: World, chaos: Chaos) => void;
 
@@ -19,7 +21,11 @@ const ACTS: readonly (readonly [weight: number, name: string, act: Act])[] = [
   [2, 'a second process of the same name', (world) => startTwin(world)],
   [3, 'a gateway crashes', (world) => world.random.pick(world.gateways).crash()],
   [2, 'Redis is wiped', (world) => world.folds.wipe()],
-  [2, 'Redis is wiped, and whoever fills it again dies over it', (world) => dieRefilling(world)],
+  [
+    3,
+    'Redis is wiped, and whoever fills it again dies over it',
+    (world, chaos) => dieRefilling(world, chaos),
+  ],
   [2, 'a stale replica of Redis is promoted', (world) => world.folds.loseTail(1 + world.random.below(30))],
   [2, 'Redis runs out of memory half way', ({ folds }) => setHalfWay(folds)],
   [2, 'a system is away for a while', (world) => goAway(world)],
@@ -74,6 +80,7 @@ export function makeGood(world: World): void {
   world.network.weather = CALM;
   world.network.away.clear();
   world.folds.failHalfWay = false;
+  world.onReset = () => undefined;
   const names = new Set<string>();
   for (const { process } of world.liveNodes) {
     process.goOn();
@@ -110,13 +117,17 @@ function stopForAWhile(world: World): void {
   world.scheduler.after(world.random.below(STOPPED_MS), () => process?.goOn());
 }
 
-function dieRefilling(world: World): void {
-  const { random, scheduler } = world;
+/** The next one finds a memory that was begun for another place; further back, where PostgreSQL went back, too. */
+function dieRefilling(world: World, chaos: Chaos): void {
   world.folds.wipe();
-  scheduler.after(random.below(3_000), () => {
-    pickNode(world)?.process.kill();
-    startNode(world);
-  });
+  world.onReset = (process) => {
+    world.onReset = () => undefined;
+    world.scheduler.after(world.random.below(REFILL_MS), () => {
+      process.kill();
+      if (world.random.chance(0.5)) chaos.goBack(world);
+      startNode(world);
+    });
+  };
 }
 
 function setHalfWay(folds: World['folds']): void {

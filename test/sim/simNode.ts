@@ -112,7 +112,8 @@ export class SimNode {
   }
 
   #memory(shard: number, incarnation: string): FoldMemory {
-    const { network, folds } = this.#world;
+    const world = this.#world;
+    const { network, folds } = world;
     const { process } = this;
     const memory = folds.of(shard, incarnation);
     return {
@@ -120,10 +121,12 @@ export class SimNode {
         network.call(process, 'redis', `fold ${shard}/${sequence} ${purpose}`, () =>
           memory.fold(sequence, timestampMs, records, floor, purpose),
         ),
-      reset: (generation, through, warm) =>
-        network.call(process, 'redis', `reset ${shard} through ${through} warm ${warm}`, () =>
+      reset: (generation, through, warm) => {
+        world.onReset(process);
+        return network.call(process, 'redis', `reset ${shard} through ${through} warm ${warm}`, () =>
           memory.reset(generation, through, warm),
-        ),
+        );
+      },
     };
   }
 }

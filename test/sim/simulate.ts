@@ -33,8 +33,9 @@ export async function simulate(seed: number, trace?: (line: string) => void): Pr
   try {
     const clickers = new Clickers(world);
     const chaos = new Chaos(world, clickers.adIds);
-    planAll(world, clickers, chaos);
-    await world.scheduler.until(() => false, CHAOS_MS);
+    const plan = planAll(world, clickers, chaos);
+    // Clocks jump, so it is not over at a time, but when everything was done.
+    await world.scheduler.until(() => plan.left === 0, Infinity);
     makeGood(world);
     await world.scheduler.until(() => false, SETTLE_MS);
     makeGood(world);
@@ -49,13 +50,21 @@ export async function simulate(seed: number, trace?: (line: string) => void): Pr
   }
 }
 
-/** Clicks and acts come at times of their own, all planned beforehand. */
-function planAll({ random, scheduler }: World, clickers: Clickers, chaos: Chaos): void {
-  const clicks = 10 + random.below(50);
-  for (let count = 0; count < clicks; count++)
-    scheduler.after(random.below(CHAOS_MS), () => clickers.click());
-  const acts = random.below(30);
-  for (let count = 0; count < acts; count++) scheduler.after(random.below(CHAOS_MS), () => chaos.act());
+/** Clicks and acts come at times of their own, all planned beforehand; `left` of them are still to come. */
+function planAll({ random, scheduler }: World, clickers: Clickers, chaos: Chaos): { readonly left: number } {
+  const plan = { left: 0 };
+  const some = (count: number, work: () => void) => {
+    for (; count > 0; count--) {
+      plan.left += 1;
+      scheduler.after(random.below(CHAOS_MS), () => {
+        work();
+        plan.left -= 1;
+      });
+    }
+  };
+  some(10 + random.below(50), () => clickers.click());
+  some(random.below(30), () => chaos.act());
+  return plan;
 }
 
 function isAtRest(world: World, clickers: Clickers): boolean {

@@ -15,6 +15,7 @@ import { Network } from './network.ts';
 import { Scheduler } from './scheduler.ts';
 import { SimGateway } from './simGateway.ts';
 import { SimNode } from './simNode.ts';
+import type { SimProcess } from './simProcess.ts';
 
 /** A round moment: 2025-06-15T12:00:00Z. */
 const START_MS = Date.UTC(2025, 5, 15, 12);
@@ -51,6 +52,8 @@ export class World {
   readonly trace: (line: string) => void;
   readonly #isTraced: boolean;
   shards: number;
+  /** Hears of every process that begins to fill a memory again. */
+  onReset: (process: SimProcess) => void = () => undefined;
   #names = 0;
 
   /** @param trace hears what goes wrong and what the processes log */
