@@ -19,18 +19,23 @@ import { checkRedis } from '../adapters/redis/requirements.ts';
 import { systemClock } from '../adapters/system/clock.ts';
 import { runProcess } from '../adapters/system/lifecycle.ts';
 import { createLog, logReady } from '../adapters/system/log.ts';
+import { succeedsWithin } from '../adapters/system/readiness.ts';
 import { systemTimers } from '../adapters/system/timers.ts';
 import { readConfig } from './config.ts';
 import { ActorNode } from './node.ts';
 import type { ClickStreams, Ledger } from './ports.ts';
 
 const POSTGRES_CONNECTIONS_MAX = 8;
+/** A server that takes longer to answer is not reached. */
+const ANSWER_MS = 1_000;
+/** Below what `up` waits before it kills. */
+const DRAIN_BOUND_MS = 28_000;
 /** One that hangs is given up after this part of the lease: so the next one, by LEASE > 2 × HEARTBEAT, is in time. */
 const HEARTBEATS_IN_A_LEASE = 3;
 
 const log = createLog('actors');
 
-await runProcess(log, async () => {
+await runProcess(log, DRAIN_BOUND_MS, async () => {
   const config = readConfig(process.env);
   log.level = config.logLevel;
   const { nodeName, databaseUrl, leaseMs } = config;
@@ -81,6 +86,11 @@ await runProcess(log, async () => {
     memoryOf: await loadFoldMemories(redis, routing.table.rules.dedupHorizonMs),
     newGeneration: randomUUID,
     newClaim: randomUUID,
+    reachesServers: async () => {
+      const answers = [nats.rtt(), redis.ping()];
+      const inTime = await Promise.all(answers.map((one) => succeedsWithin(one, ANSWER_MS, systemTimers)));
+      return inTime.every(Boolean);
+    },
     flushIntervalMs: config.flushIntervalMs,
     heartbeatMs: config.heartbeatMs,
     clock: systemClock,

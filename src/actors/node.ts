@@ -8,11 +8,14 @@
  * about who should work, never about who may write. Other nodes are told of changes at once; where they do not hear of
  * it, their next heartbeat finds it.
  *
+ * A node that does not reach the servers that counting needs lets its leases run out (`fitness.ts`).
+ *
  * An owner that fails is dropped, and claimed again from its checkpoint after a pause that grows; the other shards go on.
  */
 import type { LiveDelta, LiveRequest } from '../domain/aggregates.ts';
 import type { Checkpoint, ShardToClaim } from '../domain/checkpoint.ts';
 import { shardShare } from '../domain/shardShare.ts';
+import { Fitness } from './fitness.ts';
 import type { FoldMemory, Log, OwnershipChanges } from './ports.ts';
 import { Restarts } from './restarts.ts';
 import { FencedError, ShardActor, type ShardParts } from './shardActor.ts';
@@ -25,6 +28,8 @@ export interface NodeParts extends Omit<ShardParts, 'memory'> {
   readonly changes: OwnershipChanges;
   /** A new random word for each claim. */
   readonly newClaim: () => string;
+  /** Whether the servers that counting needs answer just now. */
+  readonly reachesServers: () => Promise<boolean>;
   readonly heartbeatMs: number;
   /** Milliseconds since the Unix epoch; only pauses are measured by it. */
   readonly clock: () => number;
@@ -49,17 +54,23 @@ export class ActorNode {
   readonly #beats = new SingleRun(() => this.#telling('a heartbeat did not go through', () => this.#beat()));
   readonly #tends = new SingleRun(() => this.#telling('shards were not looked for', () => this.#tend()));
   readonly #listens = new SingleRun(() => this.#listen());
+  readonly #fitness: Fitness;
+  readonly #checks = new SingleRun(() => this.#fitness.check());
+  /** The last heartbeat went out: who else lives is known. */
+  #isKnown = false;
   /** The nodes that live, as the last heartbeat said. */
   #nodes: readonly string[] = [];
 
   constructor(parts: NodeParts) {
     this.#parts = parts;
     this.#log = parts.log;
+    this.#fitness = new Fitness(parts);
   }
 
   /** Takes its shards for the first time, then keeps a heartbeat. @throws Error where a server does not answer */
   async start(): Promise<void> {
     await this.#beat();
+    this.#isKnown = true;
     await this.#tend();
     const { changes } = this.#parts;
     changes.onChange(() => this.#soon());
@@ -110,9 +121,17 @@ export class ActorNode {
   /** Beats, then sees to the shards as the nodes now are. */
   #soon(): void {
     if (this.#ended.signal.aborted) return;
+    void this.#checks.ask();
+    void this.#listens.ask();
+    if (!this.#fitness.isFit) {
+      this.#isKnown = false;
+      return;
+    }
+    const wasKnown = this.#isKnown;
+    this.#isKnown = true;
     void this.#beats.ask().then(() => {
-      void this.#tends.ask();
-      void this.#listens.ask();
+      // After a silence the others are given a heartbeat's time to come back, too, before shares are reckoned.
+      if (wasKnown) void this.#tends.ask();
     });
   }
 

@@ -13,6 +13,7 @@ export interface ClickPathParts {
   readonly publish: PublishBatch;
   readonly folder: SpoolFolder;
   readonly bytesMax: number;
+  readonly publishTimeoutMs: number;
   readonly encodeRecord: (record: ClickRecord) => Uint8Array;
   /** One message's bytes, of the bytes of its records, routed by the table up to this sequence. */
   readonly encodeBatch: (routingSequence: number, records: readonly Uint8Array[]) => Uint8Array;
@@ -37,7 +38,7 @@ export async function openClickPath(parts: ClickPathParts): Promise<ClickPath> {
   const shared = {
     ...parts,
     spool,
-    closedUntil: new ClosedUntil(routing, parts.log),
+    closedUntil: new ClosedUntil(parts),
     encodeBatch: (records: readonly Uint8Array[]) => parts.encodeBatch(routing.table.sequence, records),
   };
   const groupCommit = new GroupCommit(shared);

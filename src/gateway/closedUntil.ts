@@ -4,21 +4,30 @@
  */
 import type { ClickFacts } from '../domain/clickRecord.ts';
 import { CLOSED_UNTIL_AHEAD_MS, type RoutingTable } from '../domain/routingTable.ts';
+import type { Timers } from '../domain/timers.ts';
 import type { Log, RoutingWriter } from './ports.ts';
 
 /** With less than this left below `closed_until`, it is raised while clicks go on. */
 const RAISE_EARLY_MS = CLOSED_UNTIL_AHEAD_MS / 2;
 
+export interface ClosedUntilParts {
+  readonly routing: RoutingWriter;
+  /** A click waits for the table no longer than this. */
+  readonly publishTimeoutMs: number;
+  readonly timers: Pick<Timers, 'pause'>;
+  readonly log: Log;
+}
+
 export class ClosedUntil {
+  readonly #parts: ClosedUntilParts;
   readonly #routing: RoutingWriter;
-  readonly #log: Log;
   #raising: Promise<void> | undefined;
   /** The last try did not go through: nobody waits for the next one. */
   #stuck = false;
 
-  constructor(routing: RoutingWriter, log: Log) {
-    this.#routing = routing;
-    this.#log = log;
+  constructor(parts: ClosedUntilParts) {
+    this.#parts = parts;
+    this.#routing = parts.routing;
   }
 
   /** The table by which clicks are routed now. */
@@ -43,7 +52,10 @@ export class ClosedUntil {
     }
     if (neededMs + RAISE_EARLY_MS <= table.closedUntilMs) return;
     const raised = this.#raise(neededMs);
-    if (neededMs > table.closedUntilMs && !this.#stuck) await raised;
+    if (neededMs <= table.closedUntilMs || this.#stuck) return;
+    const { timers, publishTimeoutMs } = this.#parts;
+    const isOver = raised.then(() => true);
+    if (!(await Promise.race([isOver, timers.pause(publishTimeoutMs).then(() => false)]))) this.#stuck = true;
   }
 
   /** Concurrent callers share a raise; who needs more than it brought raises again. */
@@ -58,7 +70,7 @@ export class ClosedUntil {
       }
       this.#stuck = false;
     } catch (error) {
-      if (!this.#stuck) this.#log.warn({ err: error }, 'the routing table cannot be read or raised');
+      if (!this.#stuck) this.#parts.log.warn({ err: error }, 'the routing table cannot be read or raised');
       this.#stuck = true;
     }
   }

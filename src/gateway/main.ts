@@ -27,21 +27,29 @@ import type { AdStore } from './ports.ts';
 import { readiness } from './readiness.ts';
 
 const POSTGRES_CONNECTIONS_MAX = 4;
-const DRAIN_MS = 8_000;
+/** Looking an ad up is in the way of a click. */
+const STATEMENT_TIMEOUT_MS = 4_000;
+const DRAIN_MS = 7_000;
+/** Below what `up` waits before it kills. */
+const DRAIN_BOUND_MS = 9_000;
 /** A broker that takes longer to answer is not ready. */
 const READY_MS = 1_000;
 
 const log = createLog('gateway');
 
-await runProcess(log, async () => {
+await runProcess(log, DRAIN_BOUND_MS, async () => {
   const config = readConfig(process.env);
   log.level = config.logLevel;
   const nats = await connectNats(config.natsUrl, 'gateway');
   const answersIn = { timeout: config.publishTimeoutMs };
   const manager = await nats.jetstreamManager(answersIn);
   const client = nats.jetstream(answersIn);
-  const pool = connectPostgres(config.databaseUrl, 'gateway', POSTGRES_CONNECTIONS_MAX, (error) =>
-    log.warn({ err: error }, 'PostgreSQL'),
+  const pool = connectPostgres(
+    config.databaseUrl,
+    'gateway',
+    POSTGRES_CONNECTIONS_MAX,
+    (error) => log.warn({ err: error }, 'PostgreSQL'),
+    STATEMENT_TIMEOUT_MS,
   );
   const routing = new RoutingLog(client, manager);
   await routing.read();
@@ -63,6 +71,7 @@ await runProcess(log, async () => {
     publish: (shard, bytes, batchId) => publisher.publish(shard, bytes, batchId),
     folder: await SpoolFolder.open(config.spoolDirectory),
     bytesMax: config.spoolBytesMax,
+    publishTimeoutMs: config.publishTimeoutMs,
     encodeRecord: encodeClickRecord,
     encodeBatch: encodeClickBatch,
     decodeRecord: decodeClickFacts,

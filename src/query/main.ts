@@ -14,13 +14,15 @@ import { readConfig } from './config.ts';
 import { queryService } from './queryService.ts';
 
 const POSTGRES_CONNECTIONS_MAX = 8;
-const DRAIN_MS = 8_000;
+const DRAIN_MS = 7_000;
+/** Below what `up` waits before it kills. */
+const DRAIN_BOUND_MS = 9_000;
 /** A database that takes longer to answer is not ready. */
 const READY_MS = 1_000;
 
 const log = createLog('query');
 
-await runProcess(log, async () => {
+await runProcess(log, DRAIN_BOUND_MS, async () => {
   const config = readConfig(process.env);
   log.level = config.logLevel;
   const nats = await connectNats(config.natsUrl, 'query');

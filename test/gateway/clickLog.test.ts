@@ -226,6 +226,20 @@ describe('closed_until', () => {
     expect(positionsOf(await clickLog.append([clickAt(NOON_MS)])).length).toBe(1);
   });
 
+  it('is waited for no longer than for an acknowledgement', async () => {
+    const streams = new MemoryStreams(() => NOON_MS);
+    streams.ensure(SHARDS);
+    const routing = new MemoryRoutingStream(SHARDS, RULES).open();
+    const { clickLog } = await clickPathOver(streams, routing, { publishTimeoutMs: 5 });
+    const hold = routing.trouble.hold('read', 'before');
+    expect(await clickLog.append([clickAt(NOON_MS)])).toEqual(['spooled']);
+    // And nobody waits for it again until it has come.
+    expect(await clickLog.append([clickAt(NOON_MS)])).toEqual(['spooled']);
+    hold.release();
+    await turns();
+    expect(positionsOf(await clickLog.append([clickAt(NOON_MS)])).length).toBe(1);
+  });
+
   it('lets clicks below it go on while it cannot be raised', async () => {
     const { clickLog, routing } = await setUp();
     await clickLog.append([clickAt(NOON_MS)]);

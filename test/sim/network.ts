@@ -29,6 +29,8 @@ export class Network {
   weather: Weather = CALM;
   /** Systems that answer nobody. */
   readonly away = new Set<System>();
+  /** Processes that do not reach one system, though it is well. */
+  readonly cutOff = new Map<SimProcess, System>();
   /** Hears of everything that is not as it should be. */
   readonly #trace: (line: string) => void;
   readonly #scheduler: Scheduler;
@@ -52,14 +54,14 @@ export class Network {
       };
       const run = (reply: boolean, delayMs: number) =>
         this.#scheduler.after(delayMs, () => {
-          // The system went away before the request came.
-          if (this.away.has(system)) return reply ? fail(`${system} is away`) : undefined;
+          // It went away before the request came.
+          if (this.isAway(process, system)) return reply ? fail(`${system} is away`) : undefined;
           effect().then(
             (result) => reply && process.later(this.#delay(), () => resolve(result)),
             (error) => reply && process.later(this.#delay(), () => reject(error)),
           );
         });
-      if (this.away.has(system)) fail(`${system} is away`);
+      if (this.isAway(process, system)) fail(`${system} is away`);
       else if (lot < lostRequest) fail('request lost');
       else if (lot < lostRequest + lostReply) {
         run(false, this.#delay());
@@ -77,7 +79,7 @@ export class Network {
   /** Time passes before or after something that `process` does by itself; it may fail there. */
   async border(process: SimProcess, system: System, what: string): Promise<void> {
     const { lostRequest, lostReply } = this.weather;
-    const lost = this.away.has(system) || this.#random.chance((lostRequest + lostReply) / 2);
+    const lost = this.isAway(process, system) || this.#random.chance((lostRequest + lostReply) / 2);
     await process.timers.pause(this.#delay());
     if (!lost) return;
     this.#trace(`${process.name} ${what}: lost`);
@@ -97,6 +99,10 @@ export class Network {
   /** A message comes over from the broker, when it is there. */
   async delivery(process: SimProcess): Promise<void> {
     do await process.timers.pause(this.#delay());
-    while (this.away.has('nats'));
+    while (this.isAway(process, 'nats'));
+  }
+
+  isAway(process: SimProcess, system: System): boolean {
+    return this.away.has(system) || this.cutOff.get(process) === system;
   }
 }

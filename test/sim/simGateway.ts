@@ -12,6 +12,7 @@ import { SimProcess } from './simProcess.ts';
 import type { World } from './world.ts';
 
 const SPOOL_BYTES_MAX = 20_000;
+const PUBLISH_TIMEOUT_MS = 2_000;
 const RESTART_MS = 3_000;
 
 export class SimGateway {
@@ -75,6 +76,7 @@ export class SimGateway {
         ),
       folder: this.#folder(process),
       bytesMax: SPOOL_BYTES_MAX,
+      publishTimeoutMs: PUBLISH_TIMEOUT_MS,
       encodeRecord: encodeClickRecord,
       encodeBatch: encodeClickBatch,
       decodeRecord: decodeClickFacts,

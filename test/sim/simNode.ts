@@ -30,6 +30,12 @@ export class SimNode {
       log: world.logOf(name),
       newGeneration: () => world.newName('generation'),
       newClaim: () => world.newName('claim'),
+      reachesServers: async () => {
+        await this.process.timers.pause(1);
+        return !['nats' as const, 'redis' as const].some((system) =>
+          world.network.isAway(this.process, system),
+        );
+      },
       flushIntervalMs: FLUSH_INTERVAL_MS,
       heartbeatMs: HEARTBEAT_MS,
       clock: () => world.scheduler.nowMs,

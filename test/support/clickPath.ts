@@ -27,6 +27,7 @@ export function clickPathOver(
     publish: (shard, bytes, batchId) => streams.publish(shard, bytes, batchId),
     folder: new MemorySpoolFolder(),
     bytesMax: 2 ** 26,
+    publishTimeoutMs: 2_000,
     encodeRecord: encodeClickRecord,
     encodeBatch: encodeClickBatch,
     decodeRecord: decodeClickFacts,

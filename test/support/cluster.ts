@@ -28,6 +28,8 @@ export class Cluster {
   readonly log = new SilentLog();
   /** Ads that were clicked. */
   readonly adIds = new Set<string>();
+  /** Nodes that do not reach the broker and Redis. */
+  readonly cutOff = new Set<string>();
   #clicks = 0;
   #generations = 0;
   #claims = 0;
@@ -52,6 +54,7 @@ export class Cluster {
       timers: systemTimers,
       newGeneration: () => `generation-${++this.#generations}`,
       newClaim: () => `claim-${++this.#claims}`,
+      reachesServers: () => Promise.resolve(!this.cutOff.has(name)),
       flushIntervalMs,
       heartbeatMs,
       clock: () => this.nowMs,

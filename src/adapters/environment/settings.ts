@@ -296,8 +296,8 @@ const RELATIONS: readonly {
   },
   {
     names: ['publishTimeoutMs', 'httpTimeoutMs'],
-    holds: (publish = 0, http = 0) => publish < http,
-    rule: 'PUBLISH_TIMEOUT must be less than HTTP_TIMEOUT, or the connection would be closed before the answer',
+    holds: (publish = 0, http = 0) => 4 * publish <= http,
+    rule: 'HTTP_TIMEOUT must be at least four times PUBLISH_TIMEOUT: a click may wait for the routing table, for the batch before its own, for its own and for the disk',
   },
 ];
 

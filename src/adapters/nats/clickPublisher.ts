@@ -30,18 +30,24 @@ export class ClickPublisher {
    */
   async publish(shard: number, bytes: Uint8Array, batchId: string): Promise<PublishedBatch> {
     if (!this.#connectivity.isConnected) throw new Error('there is no connection to NATS');
-    const ack = await this.#client.publish(clickSubject(shard), bytes, {
+    const publishing = this.#client.publish(clickSubject(shard), bytes, {
       msgID: batchId,
       timeout: this.#timeoutMs,
     });
+    // Side by side where the stream is not known yet: a click waits for one of them, not for both.
+    const [ack] = await Promise.all([publishing, this.#known.has(shard) || this.#learn(shard)]);
     const known = this.#known.get(shard);
     // Sequences of one incarnation only rise, but for an absorbed repeat; a fall means a stream made anew.
-    if (known !== undefined && (ack.seq > known.lastSequence || ack.duplicate)) {
-      known.lastSequence = Math.max(known.lastSequence, ack.seq);
-      return { incarnation: known.incarnation, sequence: ack.seq };
-    }
-    const { incarnation } = await readStreamState(this.#manager, shard);
-    this.#known.set(shard, { incarnation, lastSequence: ack.seq });
+    const isSame = known !== undefined && (ack.seq > known.lastSequence || ack.duplicate);
+    const { incarnation, lastSequence } = isSame ? known : await this.#learn(shard);
+    this.#known.set(shard, { incarnation, lastSequence: isSame ? Math.max(lastSequence, ack.seq) : ack.seq });
     return { incarnation, sequence: ack.seq };
+  }
+
+  async #learn(shard: number): Promise<{ incarnation: string; lastSequence: number }> {
+    const { incarnation } = await readStreamState(this.#manager, shard);
+    const known = { incarnation, lastSequence: 0 };
+    this.#known.set(shard, known);
+    return known;
   }
 }

@@ -4,6 +4,9 @@ import { connect, type NatsConnection } from 'nats';
 /** Messages waiting for the broker are the callers' to bound; the client itself keeps trying for ever. */
 const RECONNECT_WAIT_MS = 250;
 const CONNECT_TIMEOUT_MS = 10_000;
+/** A connection over which nothing comes back any more is replaced after three of these. */
+const PING_MS = 2_000;
+const PINGS_UNANSWERED_MAX = 2;
 
 /** @param url `nats://[token@]host:port`, or `tls://…` for an encrypted connection */
 export async function connectNats(url: string, name: string): Promise<NatsConnection> {
@@ -17,6 +20,8 @@ export async function connectNats(url: string, name: string): Promise<NatsConnec
     timeout: CONNECT_TIMEOUT_MS,
     maxReconnectAttempts: -1,
     reconnectTimeWait: RECONNECT_WAIT_MS,
+    pingInterval: PING_MS,
+    maxPingOut: PINGS_UNANSWERED_MAX,
     // An asynchronous stack trace for each request halves the publish rate.
     noAsyncTraces: true,
   });

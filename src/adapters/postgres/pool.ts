@@ -1,26 +1,30 @@
 /** The connections of one process to PostgreSQL. */
 import { Pool, type PoolConfig } from 'pg';
 
-const CONNECT_TIMEOUT_MS = 5_000;
-const STATEMENT_TIMEOUT_MS = 60_000;
+const CONNECT_TIMEOUT_MS = 3_000;
+const STATEMENT_TIMEOUT_MS = 30_000;
+/** For what the server itself does not end: a connection over which nothing comes back any more is replaced. */
+const SILENCE_MS = 1_000;
 
 /**
  * @param connectionsMax the process's share of the server's connections
  * @param onError hears of connections that broke while idle; the pool replaces them
+ * @param statementTimeoutMs after so long a statement is given up
  */
 export function connectPostgres(
   url: string,
   name: string,
   connectionsMax: number,
   onError: (error: Error) => void,
+  statementTimeoutMs = STATEMENT_TIMEOUT_MS,
 ): Pool {
   return openPool(onError, {
     connectionString: url,
     application_name: name,
     max: connectionsMax,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    statement_timeout: STATEMENT_TIMEOUT_MS,
-    query_timeout: STATEMENT_TIMEOUT_MS + CONNECT_TIMEOUT_MS,
+    statement_timeout: statementTimeoutMs,
+    query_timeout: statementTimeoutMs + SILENCE_MS,
   });
 }
 

@@ -6,9 +6,14 @@ export const EXIT_SETTINGS = 2;
 
 /**
  * Runs a process: `start` brings it up and returns how to drain it. SIGTERM and SIGINT drain once and exit 0;
- * an error while draining exits 1.
+ * an error while draining exits 1, and so does a drain that takes longer than `drainBoundMs`, because a server does not
+ * answer: nothing is lost by that, the next start goes on from what is stored.
  */
-export async function runProcess(log: Logger, start: () => Promise<() => Promise<void>>): Promise<void> {
+export async function runProcess(
+  log: Logger,
+  drainBoundMs: number,
+  start: () => Promise<() => Promise<void>>,
+): Promise<void> {
   process.on('unhandledRejection', (reason) => crash(log, reason));
   process.on('uncaughtException', (error) => crash(log, error));
   const asked = Promise.withResolvers<NodeJS.Signals>();
@@ -18,6 +23,7 @@ export async function runProcess(log: Logger, start: () => Promise<() => Promise
     const drain = await start();
     const signal = await asked.promise;
     log.info({ signal }, 'draining');
+    setTimeout(() => crash(log, new Error(`not drained in ${drainBoundMs} ms`)), drainBoundMs);
     await drain();
     log.info('drained');
     process.exit(0);

@@ -259,7 +259,7 @@ describe('relations', () => {
     ['DEDUP_HORIZON', '1h', { CLICK_URL_TTL: '1h', MAX_FUTURE_SKEW: '1ms' }],
     ['STREAM_MAX_AGE', '47h', { DEDUP_HORIZON: '24h' }],
     ['LEASE', '2s', { HEARTBEAT: '1s' }],
-    ['PUBLISH_TIMEOUT', '10s', { HTTP_TIMEOUT: '10s' }],
+    ['PUBLISH_TIMEOUT', '2501ms', { HTTP_TIMEOUT: '10s' }],
   ])('%s=%s against %o is told with all values', (variable, value, others) => {
     const environment = { ...REQUIRED, [variable]: value, ...others };
     const [line = '', ...more] = mistakes(environment, NAMES);
@@ -273,7 +273,7 @@ describe('relations', () => {
     ['DEDUP_HORIZON', '65m', { CLICK_URL_TTL: '1h', MAX_FUTURE_SKEW: '5m' }],
     ['STREAM_MAX_AGE', '48h', { DEDUP_HORIZON: '24h' }],
     ['LEASE', '2001ms', { HEARTBEAT: '1s' }],
-    ['PUBLISH_TIMEOUT', '9999ms', { HTTP_TIMEOUT: '10s' }],
+    ['PUBLISH_TIMEOUT', '2500ms', { HTTP_TIMEOUT: '10s' }],
   ])('%s=%s against %o just holds', (variable, value, others) => {
     expect(mistakes({ ...REQUIRED, [variable]: value, ...others }, NAMES)).toEqual([]);
   });
