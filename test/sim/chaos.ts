@@ -29,6 +29,7 @@ const ACTS: readonly (readonly [weight: number, name: string, act: Act])[] = [
   [2, 'a stale replica of Redis is promoted', (world) => world.folds.loseTail(1 + world.random.below(30))],
   [2, 'Redis runs out of memory half way', ({ folds }) => setHalfWay(folds)],
   [2, 'a system is away for a while', (world) => goAway(world)],
+  [1, 'a stream does not answer', (world) => silence(world)],
   [2, 'a process is cut off from a system', (world) => cutOff(world)],
   [3, 'PostgreSQL is saved', (world, chaos) => chaos.save(world)],
   [3, 'PostgreSQL goes back', (world, chaos) => chaos.goBack(world)],
@@ -81,6 +82,7 @@ export function makeGood(world: World): void {
   world.network.weather = CALM;
   world.network.away.clear();
   world.network.cutOff.clear();
+  world.streams.silent.clear();
   world.folds.failHalfWay = false;
   world.onReset = () => undefined;
   const names = new Set<string>();
@@ -147,6 +149,12 @@ function cutOff({ random, network, scheduler, liveNodes, gateways }: World): voi
   const { process } = random.pick([...liveNodes, ...gateways]);
   network.cutOff.set(process, random.pick<System>(['nats', 'redis', 'postgres', 'disk']));
   scheduler.after(random.below(AWAY_MS), () => network.cutOff.delete(process));
+}
+
+function silence({ random, streams, scheduler, shards }: World): void {
+  const shard = random.below(shards);
+  streams.silent.add(shard);
+  scheduler.after(random.below(AWAY_MS), () => streams.silent.delete(shard));
 }
 
 function setClock({ random, skews, gateways }: World): void {

@@ -3,6 +3,7 @@
  * were), and people, who come again with another click on the same impression. Remembers what was answered.
  */
 import type { ClickRecord } from '../../src/domain/clickRecord.ts';
+import type { Position } from '../../src/domain/position.ts';
 import { recordOf, uuid7At } from '../support/clicks.ts';
 import type { SimGateway } from './simGateway.ts';
 import type { World } from './world.ts';
@@ -26,6 +27,8 @@ export class Clickers {
   /** click_ids, as hexadecimal digits. */
   readonly answered = new Set<string>();
   readonly sent = new Set<string>();
+  /** Where the answers say that clicks stand, by click_id. */
+  readonly receipts: { readonly clickId: string; readonly position: Position }[] = [];
   #numbers = 0;
   #underWay = 0;
 
@@ -115,7 +118,12 @@ export class Clickers {
   async #ask(gateway: SimGateway, clicks: readonly ClickRecord[]): Promise<void> {
     const { process, nowMs: receivedMs } = gateway;
     if (!process.isRunning) throw new Error('no gateway');
-    await gateway.append(clicks.map((click) => ({ ...click, receivedMs })));
-    for (const { clickId } of clicks) this.answered.add(clickId.toHex());
+    const durable = await gateway.append(clicks.map((click) => ({ ...click, receivedMs })));
+    for (const [index, click] of clicks.entries()) {
+      const clickId = click.clickId.toHex();
+      const position = durable[index] ?? 'spooled';
+      this.answered.add(clickId);
+      if (position !== 'spooled') this.receipts.push({ clickId, position });
+    }
   }
 }

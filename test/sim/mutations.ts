@@ -270,4 +270,8 @@ export const MUTATIONS: readonly Mutation[] = [
       },
     ],
   },
+  {
+    name: 'a receipt that names another click',
+    edits: [{ file: 'src/gateway/groupCommit.ts', from: 'firstIndex += records.length;', to: '' }],
+  },
 ];

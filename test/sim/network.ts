@@ -96,6 +96,11 @@ export class Network {
     return this.#random.below(this.#random.chance(this.weather.slow) ? SLOW_MS : LATENCY_MS);
   }
 
+  /** Time passes. */
+  latency(process: SimProcess): Promise<void> {
+    return process.timers.pause(this.#delay());
+  }
+
   /** A message comes over from the broker, when it is there. */
   async delivery(process: SimProcess): Promise<void> {
     do await process.timers.pause(this.#delay());

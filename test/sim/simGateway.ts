@@ -5,6 +5,7 @@ import {
   encodeClickRecord,
 } from '../../src/adapters/nats/clickBatchCodec.ts';
 import type { ClickRecord } from '../../src/domain/clickRecord.ts';
+import type { Durable } from '../../src/gateway/clickLog.ts';
 import { type ClickPath, openClickPath } from '../../src/gateway/clickPath.ts';
 import type { RoutingWriter, SpoolFolder } from '../../src/gateway/ports.ts';
 import { MemorySpoolFolder } from '../support/memorySpoolFolder.ts';
@@ -43,7 +44,7 @@ export class SimGateway {
   }
 
   /** Returns when it answers that the clicks are durable. */
-  append(clicks: readonly ClickRecord[]): Promise<unknown> {
+  append(clicks: readonly ClickRecord[]): Promise<Durable[]> {
     return this.#path?.clickLog.append(clicks) ?? Promise.reject(new Error('not ready'));
   }
 

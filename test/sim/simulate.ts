@@ -2,6 +2,8 @@
  * One simulated run: clicks and chaos for a while, then rest, then the comparison. Everything in it follows from the
  * seed: run again, it does the same.
  */
+import { decodeClickBatch } from '../../src/adapters/nats/clickBatchCodec.ts';
+import type { Position } from '../../src/domain/position.ts';
 import { addCounts, emptyCounts, type WindowCounts } from '../../src/domain/windowCounts.ts';
 import { Chaos, makeGood } from './chaos.ts';
 import { Clickers } from './clickers.ts';
@@ -92,12 +94,20 @@ function compare(world: World, clickers: Clickers): string[] {
     ...[...clickers.answered]
       .filter((clickId) => !expected.clickIds.has(clickId))
       .map((clickId) => `the click ${clickId} was answered and is on no stream`),
+    ...clickers.receipts
+      .filter(({ clickId, position }) => clickAt(world, position) !== clickId)
+      .map(({ clickId }) => `the receipt of the click ${clickId} names another one`),
     ...[...expected.clickIds]
       .filter((clickId) => !clickers.sent.has(clickId))
       .map((clickId) => `the click ${clickId} was never sent`),
     ...compareCounts(world.ledger.counts, expected.counts),
     ...compareShards(world, expected),
   ];
+}
+
+function clickAt({ streams }: World, { shard, sequence, index }: Position): string | undefined {
+  const message = streams.messages(shard)[sequence - 1];
+  return decodeClickBatch(message?.bytes ?? new Uint8Array())?.records[index]?.facts?.clickId.toHex();
 }
 
 function compareCounts(

@@ -15,7 +15,7 @@ import { Network } from './network.ts';
 import { Scheduler } from './scheduler.ts';
 import { SimGateway } from './simGateway.ts';
 import { SimNode } from './simNode.ts';
-import type { SimProcess } from './simProcess.ts';
+import { SimProcess } from './simProcess.ts';
 
 /** A round moment: 2025-06-15T12:00:00Z. */
 const START_MS = Date.UTC(2025, 5, 15, 12);
@@ -68,6 +68,8 @@ export class World {
     this.streams.ensure(this.shards);
     this.ledger = new MemoryLedger(() => this.scheduler.nowMs + this.skews.ledger);
     this.operator = this.routingStream.open();
+    const operator = new SimProcess('operator', this.scheduler);
+    this.operator.trouble.decide = () => this.network.latency(operator);
     for (let count = 1 + this.random.below(2); count > 0; count--) this.gateways.push(new SimGateway(this));
     for (let count = 1 + this.random.below(2); count > 0; count--) this.startNode();
   }
