@@ -237,11 +237,16 @@ export class ActorNode {
     shards: readonly T[],
     work: (shard: T) => Promise<void>,
   ): Promise<void> {
+    const failed: number[] = [];
+    let reason: unknown;
     const outcomes = await Promise.allSettled(shards.map(work));
     for (const [index, outcome] of outcomes.entries()) {
       if (outcome.status === 'fulfilled') continue;
-      this.#log.warn({ shard: shards[index]?.shard, err: outcome.reason }, `${doing} a shard failed`);
+      failed.push(shards[index]?.shard ?? -1);
+      reason ??= outcome.reason;
     }
+    if (failed.length > 0)
+      this.#log.warn({ shards: failed.join(' '), err: reason }, `${doing} shards failed`);
   }
 
   /** Does `work`; an error is logged, not fatal. */

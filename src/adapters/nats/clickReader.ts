@@ -32,6 +32,8 @@ const FETCH_BYTES_MAX = 2 * 1024 * 1024;
 const FETCH_EXPIRES_MS = 5_000;
 const CONSUMER_INACTIVE_MS = 60_000;
 const RETRY_MS = 250;
+/** What so many consumers, made for it, do not deliver is not on the stream. */
+const HOLES_MAX = 3;
 
 export class ClickReader {
   readonly #client: JetStreamClient;
@@ -65,6 +67,9 @@ export class ClickReader {
   ): AsyncGenerator<StreamMessage> {
     let next = fromSequence;
     let consumer: Consumer | undefined;
+    let isBroken = false;
+    /** Where the delivery had a hole, and how often in a row. */
+    let hole = { at: 0, times: 0 };
     try {
       while (!stop.aborted && next <= throughSequence) {
         try {
@@ -76,7 +81,7 @@ export class ClickReader {
           this.#waits.add(cancel);
           try {
             for await (const message of portion) {
-              if (message.seq !== next) throw new DeliveryHole(next, message.seq);
+              if (message.seq !== next) throw new DeliveryHole(next, message.seq, 'passed over');
               next += 1;
               yield toStreamMessage(message);
               if (stop.aborted || next > throughSequence) return;
@@ -86,9 +91,16 @@ export class ClickReader {
             this.#waits.delete(cancel);
           }
           if (next === before) await checkNothingWasLost(consumer, next);
+          isBroken = false;
         } catch (error) {
           if (error instanceof StreamGapError || stop.aborted) throw error;
-          this.#onTrouble(shard, error);
+          if (error instanceof DeliveryHole && error.how === 'passed over') {
+            hole = { at: next, times: hole.at === next ? hole.times + 1 : 1 };
+            if (hole.times === HOLES_MAX) throw missing(shard, next);
+          }
+          // Said once an outage, not at every try.
+          if (!isBroken) this.#onTrouble(shard, error);
+          isBroken = true;
           if (consumer !== undefined) discard(consumer);
           consumer = undefined;
           await Bun.sleep(RETRY_MS);
@@ -170,13 +182,22 @@ interface OpenConsumer {
  */
 async function checkNothingWasLost(consumer: Consumer, next: number): Promise<void> {
   const { delivered } = await consumer.info();
-  if (delivered.stream_seq >= next) throw new DeliveryHole(next, delivered.stream_seq);
+  if (delivered.stream_seq >= next) throw new DeliveryHole(next, delivered.stream_seq, 'lost');
+}
+
+function missing(shard: number, sequence: number): StreamGapError {
+  return new StreamGapError(
+    `the stream of shard ${shard} holds no message ${sequence}, though it goes on after it: it was deleted or damaged. Nothing more of this shard is counted: restore a copy of the stream that holds ${sequence}`,
+  );
 }
 
 /** The consumer skipped something; the stream may still hold it. */
 class DeliveryHole extends Error {
-  constructor(expected: number, got: number) {
+  readonly how: 'passed over' | 'lost';
+
+  constructor(expected: number, got: number, how: 'passed over' | 'lost') {
     super(`sequence ${expected} did not come, the broker is at ${got}`);
+    this.how = how;
   }
 }
 
