@@ -14,12 +14,16 @@
  */
 import type { LiveDelta, LiveRequest } from '../domain/aggregates.ts';
 import type { Checkpoint, ShardToClaim } from '../domain/checkpoint.ts';
+import { insist } from '../domain/insist.ts';
 import { shardShare } from '../domain/shardShare.ts';
 import { Fitness } from './fitness.ts';
 import type { FoldMemory, Log, OwnershipChanges } from './ports.ts';
 import { Restarts } from './restarts.ts';
 import { FencedError, ShardActor, type ShardParts } from './shardActor.ts';
 import { SingleRun } from './singleRun.ts';
+
+const START_TRIES_MAX = 10;
+const START_PAUSE_MS = 500;
 
 export interface NodeParts extends Omit<ShardParts, 'memory'> {
   /** One name, one running process. */
@@ -69,9 +73,9 @@ export class ActorNode {
 
   /** Takes its shards for the first time, then keeps a heartbeat. @throws Error where a server does not answer */
   async start(): Promise<void> {
-    await this.#beat();
+    await this.#tryHard(() => this.#beat());
     this.#isKnown = true;
-    await this.#tend();
+    await this.#tryHard(() => this.#tend());
     const { changes } = this.#parts;
     changes.onChange(() => this.#soon());
     changes.announce();
@@ -106,6 +110,22 @@ export class ActorNode {
     });
     await Promise.all(this.#running);
     this.#ended.abort();
+  }
+
+  /** A heartbeat's bound is short; a machine that starts many things at once may miss it a few times. */
+  #tryHard(work: () => Promise<void>): Promise<void> {
+    let tries = 0;
+    return insist(work, {
+      timers: this.#parts.timers,
+      pauseFirstMs: START_PAUSE_MS,
+      pauseMaxMs: START_PAUSE_MS,
+      check: () => undefined,
+      onFailure: (error) => {
+        tries += 1;
+        if (tries === START_TRIES_MAX) throw error;
+        this.#log.warn({ err: error }, 'a server does not answer yet; trying again');
+      },
+    });
   }
 
   async #keepBeating(): Promise<void> {

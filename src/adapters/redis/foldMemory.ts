@@ -24,8 +24,8 @@ export function connectRedis(url: string, onError: (error: Error) => void): Redi
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
     commandTimeout: COMMAND_TIMEOUT_MS,
-    // A connection over which nothing comes back any more is replaced.
-    socketTimeout: COMMAND_TIMEOUT_MS,
+    // A connection over which nothing comes back any more is replaced, a moment after its commands were given up.
+    socketTimeout: COMMAND_TIMEOUT_MS + 1_000,
     retryStrategy: (attempt) => Math.min(50 * attempt, 1_000),
   });
   redis.on('error', onError);
