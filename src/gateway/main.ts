@@ -64,12 +64,13 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
   onAdsChanged(nats, (adIds) => ads.forget(adIds));
 
   const publisher = new ClickPublisher(client, manager, new Connectivity(nats), config.publishTimeoutMs);
+  const folder = await SpoolFolder.open(config.spoolDirectory);
   const run = randomUUID();
   let batches = 0;
   const { clickLog, spool, drainSpool } = await openClickPath({
     routing,
     publish: (shard, bytes, batchId) => publisher.publish(shard, bytes, batchId),
-    folder: await SpoolFolder.open(config.spoolDirectory),
+    folder,
     bytesMax: config.spoolBytesMax,
     publishTimeoutMs: config.publishTimeoutMs,
     encodeRecord: encodeClickRecord,
@@ -125,5 +126,7 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
     if (spool.bytes > 0)
       log.warn({ bytes: spool.bytes }, 'clicks stay in the spool; they are sent at the next start');
     await Promise.all([nats.drain(), pool.end()]);
+    // Last: as long as anything here may still write to the spool, it is nobody else's.
+    folder.close();
   };
 });

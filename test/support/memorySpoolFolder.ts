@@ -32,7 +32,9 @@ export class MemorySpoolFolder implements SpoolFolder {
 
   /** A failure `before` is a disk that took some of it, perhaps; nothing of it is synced. */
   async append(number: number, offset: number, bytes: Uint8Array): Promise<void> {
-    const file = this.#files.get(number) ?? { bytes: Buffer.alloc(0), syncedBytes: 0 };
+    const known = this.#files.get(number);
+    if (offset === 0 && known !== undefined) throw new Error(`segment ${number} is there already`);
+    const file = known ?? { bytes: Buffer.alloc(0), syncedBytes: 0 };
     this.#files.set(number, file);
     file.bytes = Buffer.concat([file.bytes.subarray(0, offset), bytes]);
     await this.trouble.at('append', 'before');

@@ -1,6 +1,9 @@
 /**
  * The files of a gateway's spool: `<number>.spool` in a folder of its own, which one process has at a time. What
- * `append` has answered is on disk (fsync), the file's name too.
+ * `append` has answered is on disk (fsync), the file's name too (I1).
+ *
+ * Owns the folder's lock for as long as it is used: a lock that nothing refers to is closed by the garbage collector,
+ * and a second gateway would drain and remove the segment that this one writes.
  */
 import { exists, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
@@ -10,20 +13,28 @@ const NAME = /^(\d{12})\.(spool|torn)$/;
 
 export class SpoolFolder {
   readonly #directory: string;
+  readonly #lock: FolderLock;
 
-  private constructor(directory: string) {
+  private constructor(directory: string, lock: FolderLock) {
     this.#directory = directory;
+    this.#lock = lock;
   }
 
   /** Makes the folder where there is none, and locks it. @throws Error where another process has it */
   static async open(directory: string): Promise<SpoolFolder> {
     await mkdir(directory, { recursive: true });
-    if (FolderLock.take(directory) === undefined) {
+    const lock = FolderLock.take(directory);
+    if (lock === undefined) {
       throw new Error(
         `CLICKLEDGER_SPOOL_DIR=${JSON.stringify(directory)} is in use by another gateway: each needs a spool of its own`,
       );
     }
-    return new SpoolFolder(directory);
+    return new SpoolFolder(directory, lock);
+  }
+
+  /** Lets another process have it. Nothing is appended or removed after this. */
+  close(): void {
+    this.#lock.release();
   }
 
   /** The segments that are there, in order, and the highest number that was ever given among what is there. */
@@ -48,7 +59,8 @@ export class SpoolFolder {
 
   /** Writes at `offset`, the segment's end, and returns when it is on disk. */
   async append(number: number, offset: number, bytes: Uint8Array): Promise<void> {
-    const file = await open(this.#path(number), offset === 0 ? 'w' : 'r+');
+    // A new segment never takes the place of a file that is there: its clicks may have been answered.
+    const file = await open(this.#path(number), offset === 0 ? 'wx' : 'r+');
     try {
       for (let done = 0; done < bytes.length; ) {
         done += (await file.write(bytes, done, bytes.length - done, offset + done)).bytesWritten;

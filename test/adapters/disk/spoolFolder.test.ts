@@ -47,6 +47,37 @@ test('a folder belongs to one gateway, and is free again when that one has gone'
   await SpoolFolder.open(directory);
 });
 
+/** A gateway in another process that tries to open the folder; what it says. */
+async function openElsewhere(directory: string): Promise<string> {
+  const script = `import { SpoolFolder } from '${path.resolve('src/adapters/disk/spoolFolder.ts')}';
+    console.log(await SpoolFolder.open(process.argv[1]).then(() => 'open', (error) => error.message));`;
+  const child = Bun.spawn(tiedCommand([process.execPath, '-e', script, directory], 'KILL'), {
+    stdout: 'pipe',
+    stdin: 'ignore',
+  });
+  return (await new Response(child.stdout).text()).trim();
+}
+
+test('a folder stays locked however much garbage is collected, until it is closed', async () => {
+  const directory = newDirectory();
+  const folder = await SpoolFolder.open(directory);
+  for (let round = 0; round < 5; round++) {
+    Array.from({ length: 100_000 }, (_, index) => ({ index }));
+    Bun.gc(true);
+    await Bun.sleep(1);
+  }
+  expect(await openElsewhere(directory)).toContain('is in use by another gateway');
+  folder.close();
+  expect(await openElsewhere(directory)).toBe('open');
+});
+
+test('a new segment takes no place of one that is there', async () => {
+  const folder = await SpoolFolder.open(newDirectory());
+  await folder.append(1, 0, Buffer.from('answered'));
+  await expect(folder.append(1, 0, Buffer.from('new'))).rejects.toMatchObject({ code: 'EEXIST' });
+  expect(Buffer.from(await folder.read(1)).toString()).toBe('answered');
+});
+
 test('a disk that takes only a part refuses; what was there before can still be read', async () => {
   const directory = newDirectory();
   // The limit on the size of a file stands in for a full disk: the kernel takes a part and then says no.
