@@ -15,6 +15,13 @@ export type SpoolEntry =
   /** Records that could not be routed yet, because `closed_until` could not be read or raised (I3). */
   | { readonly kind: 'unrouted'; readonly batchId: string; readonly records: readonly Uint8Array[] };
 
+/** What an entry waits for: its shard's stream, or that records can be routed. */
+export type SpoolLane = number | 'unrouted';
+
+export function laneOf(entry: SpoolEntry): SpoolLane {
+  return entry.kind === 'batch' ? entry.shard : entry.kind;
+}
+
 /** The first byte of an entry. Part of the stored format: never renumber. */
 const KIND = { batch: 1, unrouted: 2 } as const;
 

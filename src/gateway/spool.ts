@@ -4,11 +4,19 @@
  *
  * Group fsync: entries that come while others are being written gather, and are written and synced together.
  *
- * Segments are only ever appended to, by the run that made them, and removed whole when all of it is on the streams.
+ * Segments are only ever appended to, by the run that made them, and removed whole when nothing in them waits any more.
  * A segment on which a write failed gets no more of them: after a failed sync nobody knows what the disk holds.
+ * Of each segment it is known for which shards its entries are, so that one that waits for a shard that refuses is not
+ * read in vain.
  * I14: what is on disk and what waits for the disk are bounded; beyond, the caller is told.
  */
-import { decodeSpool, encodeSpoolEntry, type SpoolEntry } from '../domain/spoolEntry.ts';
+import {
+  decodeSpool,
+  encodeSpoolEntry,
+  laneOf,
+  type SpoolEntry,
+  type SpoolLane,
+} from '../domain/spoolEntry.ts';
 import type { Log, SpoolFolder } from './ports.ts';
 import { OverloadedError, UnavailableError } from './unavailable.ts';
 
@@ -25,9 +33,18 @@ export interface SpoolParts {
 interface Segment {
   readonly number: number;
   bytes: number;
+  /** Those of its entries; undefined: an earlier run wrote it, and nobody has read it yet. */
+  lanes: Set<SpoolLane> | undefined;
+}
+
+/** How much of a segment could be read. */
+export interface SegmentExtent {
+  readonly soundBytes: number;
+  readonly tornBytes: number;
 }
 
 interface Waiting {
+  readonly lane: SpoolLane;
   readonly frame: Buffer;
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
@@ -42,12 +59,18 @@ export class Spool {
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
   #writing = false;
+  /** The drain wants what is being written as soon as it is there. */
+  #sealWanted = false;
   /** Called when a segment is sealed, while the drain waits for one. */
   #onSealed: (() => void) | undefined;
 
-  private constructor(parts: SpoolParts, found: readonly Segment[], lastNumber: number) {
+  private constructor(
+    parts: SpoolParts,
+    found: readonly { number: number; bytes: number }[],
+    lastNumber: number,
+  ) {
     this.#parts = parts;
-    this.#sealed = [...found];
+    this.#sealed = found.map((segment) => ({ ...segment, lanes: undefined }));
     this.#nextNumber = lastNumber + 1;
   }
 
@@ -82,18 +105,44 @@ export class Spool {
       const why = `${this.#waitingBytes} bytes of clicks wait for the spool's disk already, at most ${WAITING_BYTES_MAX} may`;
       return Promise.reject(new OverloadedError(why));
     }
+    return this.#enqueue(frame, laneOf(entry));
+  }
+
+  /**
+   * Writes what is left of a segment at the end, so that the segment can leave. No limit refuses it: it is there
+   * already, and at most one segment is there twice for a moment. All of it or nothing.
+   * @throws UnavailableError where the disk refuses it
+   */
+  async moveToEnd(left: readonly SpoolEntry[]): Promise<void> {
+    // In one turn, and so in one write.
+    await Promise.all(left.map((entry) => this.#enqueue(encodeSpoolEntry(entry), laneOf(entry))));
+  }
+
+  #enqueue(frame: Buffer, lane: SpoolLane): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ frame, resolve, reject });
+      this.#waiting.push({ frame, lane, resolve, reject });
       this.#waitingBytes += frame.length;
       if (!this.#writing) void this.#write();
     });
   }
 
-  /** The oldest segment, when there is one; nothing more is appended to it. undefined once `stop` is given. */
-  async next(stop: AbortSignal): Promise<number | undefined> {
-    if (!this.#writing) this.#seal();
+  /** Returns when there is something to drain, or `stop` is given. */
+  async filled(stop: AbortSignal): Promise<void> {
+    if (this.#sealed.length === 0) this.#sealSoon();
     if (this.#sealed.length === 0) await this.#sealing(stop);
-    return this.#sealed[0]?.number;
+  }
+
+  /**
+   * The oldest segment after this one that may hold entries of other lanes than these; nothing more is appended to it.
+   * undefined where there is none, or where it is being written.
+   */
+  next(after: number, silent: ReadonlySet<SpoolLane>): number | undefined {
+    const oldest = () =>
+      this.#sealed.find((segment) => segment.number > after && mayHoldOthers(segment, silent))?.number;
+    const found = oldest();
+    if (found !== undefined || this.#open === undefined || !mayHoldOthers(this.#open, silent)) return found;
+    this.#sealSoon();
+    return oldest();
   }
 
   #sealing(stop: AbortSignal): Promise<void> {
@@ -109,26 +158,30 @@ export class Spool {
     });
   }
 
-  /** The segment's entries, and whether all of it could be read. */
-  async read(number: number): Promise<{ entries: SpoolEntry[]; whole: boolean }> {
+  /** The segment's entries, and how much of it could be read. */
+  async read(number: number): Promise<{ entries: SpoolEntry[]; extent: SegmentExtent }> {
     const file = await this.#parts.folder.read(number);
     const { entries, soundBytes } = decodeSpool(file);
-    const tornBytes = file.length - soundBytes;
-    if (tornBytes > 0) {
-      this.#parts.log.error(
-        { segment: number, soundBytes, tornBytes },
-        'a spool segment ends in a torn record: it is cut off there; the file is kept as .torn beside the spool',
-      );
-    }
-    return { entries, whole: tornBytes === 0 };
+    return { entries, extent: { soundBytes, tornBytes: file.length - soundBytes } };
   }
 
-  /** The segment is on the streams and leaves the spool; the file stays aside where not all of it could be read. */
-  async discard(number: number, whole: boolean): Promise<void> {
-    const { folder } = this.#parts;
-    await (whole ? folder.remove(number) : folder.setAside(number));
+  /** The segment stays, and what waits in it is of these lanes. */
+  keep(number: number, lanes: Iterable<SpoolLane>): void {
+    const segment = this.#sealed.find((one) => one.number === number);
+    if (segment !== undefined) segment.lanes = new Set(lanes);
+  }
+
+  /** Nothing in the segment waits any more, and it leaves; its file stays aside where not all of it could be read. */
+  async discard(number: number, { soundBytes, tornBytes }: SegmentExtent): Promise<void> {
+    const { folder, log } = this.#parts;
+    await (tornBytes === 0 ? folder.remove(number) : folder.setAside(number));
     const index = this.#sealed.findIndex((segment) => segment.number === number);
     this.#sealed.splice(index, 1);
+    if (tornBytes > 0)
+      log.error(
+        { segment: number, soundBytes, tornBytes },
+        'a spool segment ends in a torn record and was cut off there; its file is kept as .torn',
+      );
   }
 
   async #write(): Promise<void> {
@@ -136,15 +189,16 @@ export class Spool {
     while (this.#waiting.length > 0) {
       const portion = this.#waiting;
       this.#waiting = [];
-      this.#open ??= { number: this.#nextNumber++, bytes: 0 };
+      this.#open ??= { number: this.#nextNumber++, bytes: 0, lanes: new Set() };
       await this.#writePortion(this.#open, portion);
-      if (this.#onSealed !== undefined || (this.#open?.bytes ?? 0) >= SEGMENT_BYTES_MAX) this.#seal();
+      if (this.#sealWanted || (this.#open?.bytes ?? 0) >= SEGMENT_BYTES_MAX) this.#seal();
     }
     this.#writing = false;
   }
 
   async #writePortion(segment: Segment, portion: readonly Waiting[]): Promise<void> {
     const bytes = Buffer.concat(portion.map(({ frame }) => frame));
+    for (const { lane } of portion) segment.lanes?.add(lane);
     try {
       await this.#parts.folder.append(segment.number, segment.bytes, bytes);
       segment.bytes += bytes.length;
@@ -161,12 +215,23 @@ export class Spool {
     }
   }
 
+  /** At once, or when what is being written is there. */
+  #sealSoon(): void {
+    this.#sealWanted = true;
+    if (!this.#writing) this.#seal();
+  }
+
   #seal(): void {
     // Where the first write failed there is nothing to drain.
     if (this.#open !== undefined && this.#open.bytes > 0) {
       this.#sealed.push(this.#open);
+      this.#sealWanted = false;
       this.#onSealed?.();
     }
     this.#open = undefined;
   }
+}
+
+function mayHoldOthers({ lanes }: Segment, silent: ReadonlySet<SpoolLane>): boolean {
+  return lanes === undefined || !lanes.isSubsetOf(silent);
 }

@@ -1,28 +1,27 @@
 /**
  * Brings what is in the spool to the streams, oldest segment first, for as long as the gateway runs. A segment leaves
- * the spool when all of it is confirmed; after a kill in between it is sent again whole. That counts nothing twice:
- * the ids are the same, so the broker absorbs it, and beyond the broker's memory the fold recognises each click.
+ * the spool when nothing in it waits any more; after a kill in between it is sent again whole. That counts nothing
+ * twice: the ids are the same, so the broker absorbs it, and beyond its memory the fold recognises each click.
+ *
+ * It works in passes over all segments. A shard that refuses is silent for the rest of the pass, and holds up no other:
+ * what is left for it moves to the spool's end, so that segments come to hold only entries of shards that refuse, and
+ * those are not even read while their shards are silent. The order of entries does not matter; the fold sees to that.
+ * I14: one segment is in memory at a time.
  */
-import type { ClickFacts } from '../domain/clickRecord.ts';
-import { insist } from '../domain/insist.ts';
-import type { SpoolEntry } from '../domain/spoolEntry.ts';
+import { laneOf, type SpoolEntry, type SpoolLane } from '../domain/spoolEntry.ts';
 import type { Timers } from '../domain/timers.ts';
-import type { ClosedUntil } from './closedUntil.ts';
-import { addToParcels, type Parcel } from './parcels.ts';
 import type { Log, PublishBatch } from './ports.ts';
-import type { Spool } from './spool.ts';
+import type { SegmentExtent, Spool } from './spool.ts';
+import { SpoolRouter, type SpoolRouterParts } from './spoolRouter.ts';
 
 /** Messages on their way at a time. */
 const IN_FLIGHT_MAX = 16;
 const RETRY_PAUSE_FIRST_MS = 100;
 const RETRY_PAUSE_MAX_MS = 2_000;
 
-export interface SpoolDrainParts {
+export interface SpoolDrainParts extends SpoolRouterParts {
   readonly spool: Spool;
   readonly publish: PublishBatch;
-  readonly closedUntil: ClosedUntil;
-  readonly decodeRecord: (bytes: Uint8Array) => ClickFacts | undefined;
-  readonly encodeBatch: (records: readonly Uint8Array[]) => Uint8Array;
   /** A batch of this shard got through. */
   readonly onDelivered: (shard: number) => void;
   readonly timers: Timers;
@@ -31,60 +30,107 @@ export interface SpoolDrainParts {
 
 type Batch = Extract<SpoolEntry, { kind: 'batch' }>;
 
+interface Pass {
+  /** Those that refused, and are not asked again in this pass. */
+  readonly silent: Set<SpoolLane>;
+  hasDelivered: boolean;
+  /** A segment could not be read, shortened or removed. */
+  hasFailed: boolean;
+}
+
 export class SpoolDrain {
   readonly #parts: SpoolDrainParts;
+  readonly #router: SpoolRouter;
+  /** Segments in which nothing waits any more, and whose files could not be removed yet. */
+  readonly #emptied = new Map<number, SegmentExtent>();
+  /** Segments of which was said that there is trouble with them. */
+  readonly #troubled = new Set<number>();
 
   constructor(parts: SpoolDrainParts) {
     this.#parts = parts;
+    this.#router = new SpoolRouter(parts);
   }
 
   /** Drains whatever comes into the spool, until `stop`. */
   async run(stop: AbortSignal): Promise<void> {
-    const { spool, timers, log } = this.#parts;
-    for (;;) {
-      const segment = await spool.next(stop);
-      if (segment === undefined || stop.aborted) return;
-      try {
-        await this.#drain(segment, stop);
-      } catch (error) {
-        log.error({ segment, err: error }, 'a spool segment cannot be drained; trying again');
-        await timers.pause(RETRY_PAUSE_MAX_MS, stop);
-      }
-    }
-  }
-
-  async #drain(segment: number, stop: AbortSignal): Promise<void> {
-    const { spool, timers, log } = this.#parts;
-    const { entries, whole } = await spool.read(segment);
-    let left: readonly SpoolEntry[] = entries;
-    for (let pauseMs = RETRY_PAUSE_FIRST_MS; ; pauseMs = Math.min(pauseMs * 2, RETRY_PAUSE_MAX_MS)) {
-      left = await this.#send(left, stop);
+    const { spool, timers } = this.#parts;
+    for (let pauseMs = RETRY_PAUSE_FIRST_MS; ; ) {
+      await spool.filled(stop);
       if (stop.aborted) return;
-      if (left.length === 0) break;
+      const { silent, hasDelivered, hasFailed } = await this.#pass(stop);
+      if (hasDelivered) pauseMs = RETRY_PAUSE_FIRST_MS;
+      if (silent.size === 0 && !hasFailed) continue;
       await timers.pause(pauseMs, stop);
+      pauseMs = Math.min(pauseMs * 2, RETRY_PAUSE_MAX_MS);
     }
-    // Not the whole segment again because its file could not be removed.
-    await insist(() => spool.discard(segment, whole), {
-      timers,
-      pauseFirstMs: RETRY_PAUSE_FIRST_MS,
-      pauseMaxMs: RETRY_PAUSE_MAX_MS,
-      check: () => stop.throwIfAborted(),
-      onFailure: (error) => log.error({ segment, err: error }, 'a drained spool segment cannot be removed'),
-    });
-    log.info({ segment, entries: entries.length }, 'a spool segment is on the streams');
   }
 
-  /** Sends what it can; returns what is left. A shard that refuses one entry is not asked for the others. */
-  async #send(entries: readonly SpoolEntry[], stop: AbortSignal): Promise<SpoolEntry[]> {
-    const batches = (await Promise.all(entries.map((entry) => this.#route(entry)))).flat();
+  /** Once over all segments. */
+  async #pass(stop: AbortSignal): Promise<Pass> {
+    const { spool } = this.#parts;
+    const pass: Pass = { silent: new Set(), hasDelivered: false, hasFailed: false };
+    for (const [segment, extent] of this.#emptied)
+      await this.#attempt(segment, pass, () => this.#discard(segment, extent));
+    for (let after = 0; !stop.aborted; ) {
+      const segment = spool.next(after, pass.silent);
+      if (segment === undefined) break;
+      await this.#attempt(segment, pass, () => this.#drain(segment, pass, stop));
+      after = segment;
+    }
+    return pass;
+  }
+
+  /** Trouble with one segment holds up no other; the next pass tries it again. */
+  async #attempt(segment: number, pass: Pass, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      pass.hasFailed = true;
+      if (this.#troubled.has(segment)) return;
+      this.#troubled.add(segment);
+      this.#parts.log.error(
+        { segment, err: error },
+        'a spool segment cannot be drained or removed; it is tried again until it can',
+      );
+    }
+  }
+
+  async #drain(segment: number, pass: Pass, stop: AbortSignal): Promise<void> {
+    const { spool, log } = this.#parts;
+    const { entries, extent } = await spool.read(segment);
+    const batches = (await Promise.all(entries.map((entry) => this.#router.route(entry)))).flat();
+    const left = await this.#send(batches, pass, stop);
+    if (stop.aborted) return;
+    spool.keep(segment, left.map(laneOf));
+    if (left.length > 0) {
+      if (left.length === batches.length) return;
+      await spool.moveToEnd(left);
+    }
+    this.#emptied.set(segment, extent);
+    log.info(
+      { segment, entries: entries.length, movedToEnd: left.length },
+      'a spool segment is on the streams',
+    );
+    await this.#discard(segment, extent);
+  }
+
+  async #discard(segment: number, extent: SegmentExtent): Promise<void> {
+    await this.#parts.spool.discard(segment, extent);
+    this.#emptied.delete(segment);
+    this.#troubled.delete(segment);
+  }
+
+  /** Sends what it can; returns what is left. */
+  async #send(batches: readonly SpoolEntry[], pass: Pass, stop: AbortSignal): Promise<SpoolEntry[]> {
     const left: SpoolEntry[] = [];
-    const silent = new Set<number>();
     const queue = batches.values();
     const worker = async () => {
       for (const batch of queue) {
-        if (batch.kind === 'unrouted' || silent.has(batch.shard) || stop.aborted) left.push(batch);
-        else if (!(await this.#deliver(batch))) {
-          silent.add(batch.shard);
+        const lane = laneOf(batch);
+        const isAsked = batch.kind === 'batch' && !pass.silent.has(lane) && !stop.aborted;
+        if (isAsked && (await this.#deliver(batch))) pass.hasDelivered = true;
+        else {
+          pass.silent.add(lane);
           left.push(batch);
         }
       }
@@ -103,31 +149,5 @@ export class SpoolDrain {
     }
     onDelivered(shard);
     return true;
-  }
-
-  /** A batch a shard for records that can be routed now; the entry itself where they cannot (I3). */
-  async #route(entry: SpoolEntry): Promise<SpoolEntry[]> {
-    if (entry.kind === 'batch') return [entry];
-    const { closedUntil, decodeRecord, encodeBatch } = this.#parts;
-    const clicks = entry.records.map((bytes) => ({ bytes, facts: decodeRecord(bytes) }));
-    const facts = clicks.flatMap((click) => click.facts ?? []);
-    await closedUntil.cover(facts);
-    if (!facts.every((click) => closedUntil.covers(click))) return [entry];
-    const byShard = new Map<number, Parcel[]>();
-    for (const [place, click] of clicks.entries()) {
-      // What this release cannot read is judged by the owner, as a dead letter.
-      const shard = click.facts === undefined ? 0 : closedUntil.table.route(click.facts);
-      const parcels = byShard.get(shard) ?? [];
-      byShard.set(shard, parcels);
-      addToParcels(parcels, place, click.bytes);
-    }
-    return [...byShard].flatMap(([shard, parcels]) =>
-      parcels.map(({ records }, part) => ({
-        kind: 'batch' as const,
-        batchId: `${entry.batchId}.${shard}.${part}`,
-        shard,
-        bytes: encodeBatch(records),
-      })),
-    );
   }
 }

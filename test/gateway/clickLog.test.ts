@@ -206,7 +206,7 @@ describe('closed_until', () => {
     routing.trouble.failNext('append', 'before');
     expect(await clickLog.append([clickAt(NOON_MS), clickAt(NOON_MS, 2)])).toEqual(['spooled', 'spooled']);
     expect(published(streams)).toBe(0);
-    const segment = await spool.next(new AbortController().signal);
+    const segment = spool.next(0, new Set());
     const { entries } = await spool.read(segment ?? 0);
     expect(entries).toMatchObject([{ kind: 'unrouted', records: [{}, {}] }]);
     await clickLog.append([clickAt(NOON_MS)]);

@@ -111,7 +111,7 @@ describe('group commit', () => {
       streams.trouble.failNext('publish', border);
       const sent = [groupCommit.submit(0, [record('a')]), groupCommit.submit(0, [record('b')])];
       expect(await Promise.all(sent)).toEqual(['spooled', 'spooled']);
-      const segment = await spool.next(new AbortController().signal);
+      const segment = spool.next(0, new Set());
       const { entries } = await spool.read(segment ?? 0);
       const bytes = encodeClickBatch(1, [record('a'), record('b')]);
       expect(entries).toEqual([{ kind: 'batch', shard: 0, batchId: batchIds[0], bytes: Buffer.from(bytes) }]);

@@ -1,19 +1,13 @@
-/** The spool: what it answered is on disk and gets to the streams, once, whatever happens in between (I1). */
+/** The spool: what it answered is on disk, and is there again for a later run (I1). */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodeClickBatch } from '../../src/adapters/nats/clickBatchCodec.ts';
 import { decodeSpool, encodeSpoolEntry, type SpoolEntry } from '../../src/domain/spoolEntry.ts';
 import { Spool } from '../../src/gateway/spool.ts';
 import { OverloadedError, UnavailableError } from '../../src/gateway/unavailable.ts';
-import { clickPathOver } from '../support/clickPath.ts';
-import { NOON_MS, RULES, recordOf, uuid7At } from '../support/clicks.ts';
-import { MemoryRoutingStream } from '../support/memoryRouting.ts';
 import { MemorySpoolFolder } from '../support/memorySpoolFolder.ts';
-import { MemoryStreams } from '../support/memoryStream.ts';
 import { SilentLog } from '../support/silentLog.ts';
-import { turns, until } from '../support/until.ts';
+import { turns } from '../support/until.ts';
 
-const SHARDS = 3;
 const never = new AbortController().signal;
 
 const entry = (text: string): SpoolEntry => ({
@@ -32,10 +26,11 @@ async function openSpool(folder = new MemorySpoolFolder(), bytesMax = 2 ** 20) {
 async function empty(spool: Spool): Promise<SpoolEntry[]> {
   const all: SpoolEntry[] = [];
   while (spool.bytes > 0) {
-    const segment = (await spool.next(never)) ?? 0;
-    const { entries, whole } = await spool.read(segment);
+    await spool.filled(never);
+    const segment = spool.next(0, new Set()) ?? 0;
+    const { entries, extent } = await spool.read(segment);
     all.push(...entries);
-    await spool.discard(segment, whole);
+    await spool.discard(segment, extent);
   }
   return all;
 }
@@ -132,7 +127,8 @@ describe('the spool', () => {
     // And its number is not given again.
     const third = await openSpool(folder);
     await third.spool.append(entry('next'));
-    expect(await third.spool.next(never)).toBe(2);
+    await third.spool.filled(never);
+    expect(third.spool.next(0, new Set())).toBe(2);
   });
 
   it('refuses what goes beyond its size, by the name of the setting, and takes more once there is room', async () => {
@@ -167,123 +163,5 @@ describe('the spool', () => {
     folder.trouble.failNext('append', 'before');
     await expect(spool.append(entry('a'))).rejects.toBeInstanceOf(UnavailableError);
     expect(spool.bytes).toBe(0);
-  });
-});
-
-describe('draining', () => {
-  async function setUp(folder = new MemorySpoolFolder(), streams = new MemoryStreams(() => NOON_MS)) {
-    streams.ensure(SHARDS);
-    const routing = new MemoryRoutingStream(SHARDS, RULES).open();
-    const log = new SilentLog();
-    const timers = { pause: () => turns(1), nextTurn: (work: () => void) => void setImmediate(work) };
-    const path = await clickPathOver(streams, routing, { folder, log, timers });
-    return { ...path, folder, streams, routing, log };
-  }
-
-  const clicks = (from: number, count: number) =>
-    Array.from({ length: count }, (_, index) =>
-      recordOf({ adId: `ad-${index % 5}`, clickId: uuid7At(NOON_MS, from + index), impressionId: undefined }),
-    );
-
-  /** The click_ids on the streams, as numbers of `clicks`. */
-  function standing(streams: MemoryStreams): number[] {
-    const numbers: number[] = [];
-    for (let shard = 0; shard < SHARDS; shard++) {
-      for (const { bytes } of streams.messages(shard)) {
-        for (const { facts } of decodeClickBatch(bytes)?.records ?? [])
-          numbers.push(Buffer.from(facts?.clickId ?? []).readUInt32BE(12));
-      }
-    }
-    return numbers.sort((left, right) => left - right);
-  }
-  const numbers = (count: number) => Array.from({ length: count }, (_, index) => index);
-
-  it('brings everything to the streams when JetStream is back, and the shards with it', async () => {
-    const { clickLog, spool, drainSpool, streams } = await setUp();
-    await clickLog.append(clicks(0, 1));
-    streams.trouble.failNext('publish', 'before', Infinity);
-    const stop = new AbortController();
-    const draining = drainSpool(stop.signal);
-    for (let round = 0; round < 10; round++) {
-      const durable = await clickLog.append(clicks(1 + round * 9, 9));
-      expect(new Set(durable)).toEqual(new Set(['spooled']));
-    }
-    expect(standing(streams)).toEqual([0]);
-    streams.trouble.mend();
-    await until(() => spool.bytes === 0);
-    expect(standing(streams)).toEqual(numbers(91));
-    expect((await clickLog.append(clicks(91, 1)))[0]).not.toBe('spooled');
-    stop.abort();
-    await draining;
-  });
-
-  it('after a kill in the middle sends the same ids again: nothing stands twice', async () => {
-    const { clickLog, drainSpool, streams, folder } = await setUp();
-    await clickLog.append(clicks(0, 1));
-    streams.trouble.failNext('publish', 'after', SHARDS);
-    await clickLog.append(clicks(1, 30));
-    // The first of them is on the stream; then this gateway is gone.
-    const hold = streams.trouble.hold('publish', 'after');
-    void drainSpool(never);
-    await hold.reached;
-    folder.crash(() => 0);
-    const next = await setUp(folder, streams);
-    void next.drainSpool(never);
-    await until(() => next.spool.bytes === 0);
-    expect(standing(streams)).toEqual(numbers(31));
-  });
-
-  it.each(['before', 'after'] as const)(
-    'sends a segment no second time because its file could not be removed (%s)',
-    async (border) => {
-      const { clickLog, spool, drainSpool, streams, folder } = await setUp();
-      await clickLog.append(clicks(0, 1));
-      streams.trouble.failNext('publish', 'before', SHARDS);
-      await clickLog.append(clicks(1, 10));
-      folder.trouble.failNext('remove', border, 2);
-      let publishes = 0;
-      streams.trouble.decide = (operation, at) => {
-        if (operation === 'publish' && at === 'before') publishes += 1;
-      };
-      void drainSpool(never);
-      await until(() => spool.bytes === 0);
-      expect(publishes).toBeLessThanOrEqual(SHARDS);
-      expect(standing(streams)).toEqual(numbers(11));
-    },
-  );
-
-  it('routes what could not be routed, when the table can be raised', async () => {
-    const { clickLog, spool, drainSpool, streams, routing } = await setUp();
-    routing.trouble.failNext('read', 'before', Infinity);
-    expect(new Set(await clickLog.append(clicks(0, 20)))).toEqual(new Set(['spooled']));
-    void drainSpool(never);
-    await turns(20);
-    expect(standing(streams)).toEqual([]);
-    routing.trouble.mend();
-    await until(() => spool.bytes === 0);
-    expect(standing(streams)).toEqual(numbers(20));
-    for (let shard = 0; shard < SHARDS; shard++) {
-      for (const { bytes } of streams.messages(shard)) {
-        for (const { facts } of decodeClickBatch(bytes)?.records ?? [])
-          expect(facts && routing.table.route(facts)).toBe(shard);
-      }
-    }
-  });
-
-  it('lets a shard that refuses hold up no other', async () => {
-    const { clickLog, spool, drainSpool, streams } = await setUp();
-    await clickLog.append(clicks(0, 1));
-    streams.trouble.failNext('publish', 'before', SHARDS);
-    await clickLog.append(clicks(1, 30));
-    streams.silent.add(0);
-    void drainSpool(never);
-    await until(() => standing(streams).length > 10);
-    await turns(20);
-    const missing = streams.messages(0).length;
-    expect(spool.bytes).toBeGreaterThan(0);
-    streams.silent.clear();
-    await until(() => spool.bytes === 0);
-    expect(standing(streams)).toEqual(numbers(31));
-    expect(streams.messages(0).length).toBeGreaterThan(missing);
   });
 });

@@ -258,7 +258,13 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'a spool that forgets what was not confirmed',
-    edits: [{ file: 'src/gateway/spoolDrain.ts', from: 'if (left.length === 0) break;', to: 'break;' }],
+    edits: [
+      {
+        file: 'src/gateway/spoolDrain.ts',
+        from: 'if (left.length > 0) {',
+        to: 'if (left.length > batches.length) {',
+      },
+    ],
   },
   {
     name: 'a spool that reads beyond a torn record',

@@ -15,6 +15,8 @@ export class MemorySpoolFolder implements SpoolFolder {
   readonly #files = new Map<number, File>();
   /** What was set aside, by number. */
   readonly torn = new Map<number, Buffer>();
+  /** Segments on bad sectors, by number. */
+  readonly unreadable = new Set<number>();
 
   list(): Promise<{ segments: { number: number; bytes: number }[]; lastNumber: number }> {
     return this.trouble.around('list', () => {
@@ -27,7 +29,10 @@ export class MemorySpoolFolder implements SpoolFolder {
   }
 
   read(number: number): Promise<Uint8Array> {
-    return this.trouble.around('read', () => Buffer.from(this.#of(number).bytes));
+    return this.trouble.around('read', () => {
+      if (this.unreadable.has(number)) throw new Error(`segment ${number} cannot be read`);
+      return Buffer.from(this.#of(number).bytes);
+    });
   }
 
   /** A failure `before` is a disk that took some of it, perhaps; nothing of it is synced. */
@@ -66,6 +71,10 @@ export class MemorySpoolFolder implements SpoolFolder {
   /** Bytes in all segments. */
   get bytes(): number {
     return [...this.#files.values()].reduce((sum, { bytes }) => sum + bytes.length, 0);
+  }
+
+  get segments(): number {
+    return this.#files.size;
   }
 
   #of(number: number): File {
