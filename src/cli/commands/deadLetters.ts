@@ -1,6 +1,9 @@
 /** `clickledger dead-letters`: records that could not be judged: look at them, and give them to counting again. */
 import { Command, Option } from 'commander';
+import { readSettings } from '../../adapters/environment/settings.ts';
 import { decodeClickBatch, decodeClickFacts } from '../../adapters/nats/clickBatchCodec.ts';
+import { ClickPublisher } from '../../adapters/nats/clickPublisher.ts';
+import { Connectivity } from '../../adapters/nats/connectivity.ts';
 import { markRedriven } from '../../adapters/postgres/markRedriven.ts';
 import {
   countDeadLetters,
@@ -18,10 +21,11 @@ import { endWithClosedPipe } from '../closedPipe.ts';
 import { letterJson, letterLine, renderLetters, renderNoLetters } from '../deadLetters/letterTable.ts';
 import { redriveLetters } from '../deadLetters/redriveLetters.ts';
 import { RedriveReport } from '../deadLetters/redriveReport.ts';
-import { withBroker, withLedger } from '../deadLetters/servers.ts';
 import { wholeNumberOption } from '../optionValues.ts';
+import { type Broker, installation, withBroker, withLedger } from '../servers.ts';
 import { print, printError } from '../terminal.ts';
 
+const NAME = 'dead-letters';
 const EXIT_NOT_ALL = 1;
 const SHARD_MAX = 1_023;
 const SEQUENCE_MAX = 999_999_999_999_999;
@@ -57,7 +61,7 @@ function listCommand(): Command {
 async function list({ shard, reason, limit, json }: ListOptions): Promise<void> {
   endWithClosedPipe();
   const selection: DeadLetterSelection = { shard, reason };
-  await withLedger(async (pool) => {
+  await withLedger(NAME, async ({ pool }) => {
     const lines: (readonly string[])[] = [];
     for await (const letter of newestDeadLetters(pool, selection, limit)) {
       if (json === true) print(letterJson(letter, READER));
@@ -105,7 +109,7 @@ Example:
 async function redrive(options: RedriveOptions): Promise<void> {
   const selection = selectionOf(options);
   const dryRun = options.dryRun === true;
-  await withLedger(async (pool) => {
+  await withLedger(NAME, async ({ pool }) => {
     const { letters, redriven } = await countDeadLetters(pool, selection);
     if (letters === 0 && options.all !== true) {
       printError(
@@ -116,22 +120,28 @@ async function redrive(options: RedriveOptions): Promise<void> {
     }
     const report = new RedriveReport(letters - redriven, dryRun);
     try {
-      await withBroker(({ table, publisher }) =>
-        redriveLetters({
+      await withBroker(NAME, (broker) => {
+        const publisher = publisherOf(broker);
+        return redriveLetters({
           letters: waitingDeadLetters(pool, selection),
           reader: READER,
-          table,
+          table: broker.routing.table,
           publish: (shard, bytes, messageId) => publisher.publish(shard, bytes, messageId),
           mark: (letter, to) => markRedriven(pool, letter, to),
           report,
           dryRun,
-        }),
-      );
+        });
+      });
     } finally {
       print(report.end(redriven));
     }
     if (!report.isComplete) process.exitCode = EXIT_NOT_ALL;
   });
+}
+
+function publisherOf({ connection, client, manager }: Broker): ClickPublisher {
+  const { publishTimeoutMs } = readSettings(installation(), ['publishTimeoutMs']);
+  return new ClickPublisher(client, manager, new Connectivity(connection), publishTimeoutMs);
 }
 
 /** @throws CliError where it is not clear which letters are meant */
