@@ -68,7 +68,18 @@ export function horizonStartMs(streamTimeMs: number, horizonMs: number): number 
   return Math.max(0, (foldSeconds(streamTimeMs) - foldSeconds(horizonMs)) * 1000);
 }
 
-/** The fold over a memory of its own that forgets nothing: for replays and as the definition. */
+/** The verdict on a record, by what is seen of its click and its identity. */
+export function verdictLetter(
+  billable: boolean,
+  clickSeen: boolean,
+  identitySeen: boolean,
+): 'D' | 'C' | 'R' | 'V' {
+  if (clickSeen) return 'D';
+  if (!billable) return 'C';
+  return identitySeen ? 'R' : 'V';
+}
+
+/** The fold over a memory of its own: the definition. For recounts there is `wholeFold.ts`. */
 export class Fold {
   readonly #horizonSeconds: number;
   readonly #identities = new Map<string, number>();
@@ -100,9 +111,7 @@ export class Fold {
     const identitySeen = this.#isSeen(this.#identities.get(identity));
     this.#clicks.set(click, this.#streamSeconds);
     if (billable) this.#identities.set(identity, this.#streamSeconds);
-    if (clickSeen) return 'D';
-    if (!billable) return 'C';
-    return identitySeen ? 'R' : 'V';
+    return verdictLetter(billable, clickSeen, identitySeen);
   }
 
   #isSeen(lastSeconds: number | undefined): boolean {
