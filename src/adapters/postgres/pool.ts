@@ -48,6 +48,17 @@ export function connectForHeartbeats(
   });
 }
 
+/** The one connection of a recount: its statements take as long as there are counts. */
+export function connectForRecount(url: string, name: string, onError: (error: Error) => void): Pool {
+  return openPool(onError, {
+    connectionString: url,
+    application_name: `${name} recount`,
+    max: 1,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    options: '-c statement_timeout=0 -c idle_in_transaction_session_timeout=0',
+  });
+}
+
 function openPool(onError: (error: Error) => void, config: PoolConfig): Pool {
   const pool = new Pool({ ...config, keepAlive: true });
   pool.on('error', onError);

@@ -37,7 +37,8 @@ export async function emptyLedger({ pool }: Ledger): Promise<void> {
     `select inhrelid::regclass::text as name from pg_inherits where inhparent = 'ad_minute'::regclass`,
   );
   for (const { name } of rows) await pool.query(`drop table ${name}`);
-  await pool.query('truncate shard, actor_node, dead_letter, ad');
+  await pool.query('truncate shard, actor_node, dead_letter, ad, restatement');
+  await pool.query('update reconcile_run set run = 0, chunk = 0');
 }
 
 export function partitionsOf({ pool }: Ledger): DayPartitions {

@@ -1,0 +1,152 @@
+/**
+ * A recount in PostgreSQL: checkpoints and counts as of one moment (I8: so they belong together), beside them a temporary
+ * table that the replay fills, and the comparison, all in one transaction of one session. Nothing is held in memory
+ * but a portion of windows.
+ *
+ * The transaction ends with the comparison; what was found stays in a table of the session.
+ */
+import type { Pool, PoolClient } from 'pg';
+import type { ComparedWindows, WindowDifference, WindowTotals } from '../../domain/difference.ts';
+import type { RecountedWindow, WindowSelection } from '../../domain/recount.ts';
+import type { CountedShard } from '../../domain/replayRange.ts';
+import { COUNT_COLUMNS, eachCount } from './countColumns.ts';
+import { exactNumber } from './pool.ts';
+
+const BEGIN = `
+  begin isolation level repeatable read;
+  create temporary table recount (ad_id text collate "C" not null, minute timestamptz not null,
+    ${eachCount((column) => `${column} bigint not null`)}, late bigint not null, primary key (ad_id, minute));
+  create temporary table difference (number bigint generated always as identity primary key,
+    ad_id text collate "C" not null, minute timestamptz not null, ${eachCount((column) => `before_${column} bigint`)},
+    ${eachCount((column) => `after_${column} bigint`)}, late bigint, needs_longer_replay boolean)`;
+
+const SHARDS = 'select shard, incarnation, floor, records, dead_letters from shard order by shard';
+
+const ADD = `
+  insert into recount (ad_id, minute, ${eachCount((column) => column)}, late)
+  select ad_id, to_timestamp(minute), ${eachCount((column) => column)}, late
+  from unnest($1::text[], $2::bigint[], ${eachCount((_, index) => `$${index + 3}::bigint[]`)}, $11::bigint[])
+    as row (ad_id, minute, ${eachCount((column) => column)}, late)
+  on conflict (ad_id, minute) do update set
+    ${eachCount((column) => `${column} = recount.${column} + excluded.${column}`)}, late = recount.late + excluded.late`;
+
+const COMPARE = `
+  with stored as (
+    select * from ad_minute where ($1::bigint is null or minute >= to_timestamp($1::bigint))
+      and ($2::bigint is null or minute < to_timestamp($2::bigint)) and ($3::text[] is null or ad_id = any($3))
+  ), compared as (
+    select ad_id, minute, ${eachCount((column) => `coalesce(stored.${column}, 0) as before_${column}`)},
+      ${eachCount((column) => `coalesce(recount.${column}, 0) as after_${column}`)}, coalesce(late, 0) as late
+    from stored full join recount using (ad_id, minute)
+  ), found as (
+    insert into difference (ad_id, minute, ${eachCount((column) => `before_${column}`)},
+      ${eachCount((column) => `after_${column}`)}, late, needs_longer_replay)
+    select compared.*, $1::bigint is not null and exists (
+      select from restatement
+      where restatement.ad_id = compared.ad_id and restatement.minute = compared.minute and restatement.late > 0
+        and (range_from is null or range_from < to_timestamp($1::bigint)))
+    from compared
+    where (${eachCount((column) => `before_${column}`)}) <> (${eachCount((column) => `after_${column}`)})
+    order by ad_id, minute
+    returning number
+  )
+  select (select count(*) from compared) as windows, (select coalesce(sum(late), 0) from compared) as late,
+    (select count(*) from found) as differing`;
+
+const PAGE = `
+  select number, ad_id, (extract(epoch from minute) * 1000)::bigint as minute, ${eachCount((column) => `before_${column}`)},
+    ${eachCount((column) => `after_${column}`)}, late, needs_longer_replay
+  from difference where number > $1 order by number limit $2`;
+
+/** Counts are texts: wrong ones may be of any size. */
+type DifferenceRow = Record<string, string> & { needs_longer_replay: boolean };
+
+export class RecountSession {
+  readonly shards: readonly CountedShard[];
+  readonly #client: PoolClient;
+
+  private constructor(client: PoolClient, shards: readonly CountedShard[]) {
+    this.#client = client;
+    this.shards = shards;
+  }
+
+  /** @param pool with no bound for a statement or a wait: a replay may take hours */
+  static async open(pool: Pool): Promise<RecountSession> {
+    const client = await pool.connect();
+    try {
+      await client.query(BEGIN);
+      const { rows } = await client.query(SHARDS);
+      return new RecountSession(client, rows.map(toShard));
+    } catch (error) {
+      client.release(true);
+      throw error;
+    }
+  }
+
+  /** @param windows none twice */
+  async add(windows: readonly RecountedWindow[]): Promise<void> {
+    await this.#client.query(ADD, [
+      windows.map(({ adId }) => adId),
+      windows.map(({ minute }) => minute / 1000),
+      ...COUNT_COLUMNS.map(([name]) => windows.map(({ counts }) => counts[name])),
+      windows.map(({ late }) => late),
+    ]);
+  }
+
+  async compare({ fromMs, toMs, adIds }: WindowSelection): Promise<ComparedWindows> {
+    // Nobody else analyzes a temporary table.
+    await this.#client.query('analyze recount');
+    const { rows } = await this.#client.query<Record<'windows' | 'late' | 'differing', string>>(COMPARE, [
+      fromMs === undefined ? undefined : fromMs / 1000,
+      toMs === undefined ? undefined : toMs / 1000,
+      adIds === undefined ? undefined : [...adIds],
+    ]);
+    await this.#client.query('commit');
+    const { windows = '0', late = '0', differing = '0' } = rows[0] ?? {};
+    return {
+      windows: exactNumber(windows),
+      late: exactNumber(late),
+      differing: exactNumber(differing),
+    };
+  }
+
+  async *differences(most: number): AsyncGenerator<readonly WindowDifference[]> {
+    for (let last = '0'; ; ) {
+      const { rows } = await this.#client.query<DifferenceRow>(PAGE, [last, most]);
+      if (rows.length > 0) yield rows.map(toDifference);
+      if (rows.length < most) return;
+      last = rows.at(-1)?.['number'] ?? last;
+    }
+  }
+
+  /** Ends the session, and with it its tables. */
+  async close(): Promise<void> {
+    this.#client.release(true);
+  }
+}
+
+function toShard(row: Record<string, string>): CountedShard {
+  return {
+    shard: Number(row['shard']),
+    incarnation: row['incarnation'] ?? '',
+    floor: exactNumber(row['floor'] ?? ''),
+    records: exactNumber(row['records'] ?? ''),
+    deadLetters: exactNumber(row['dead_letters'] ?? ''),
+  };
+}
+
+function toDifference(row: DifferenceRow): WindowDifference {
+  return {
+    adId: row['ad_id'] ?? '',
+    minute: exactNumber(row['minute'] ?? ''),
+    before: totals(row, 'before'),
+    after: totals(row, 'after'),
+    late: exactNumber(row['late'] ?? ''),
+    needsLongerReplay: row.needs_longer_replay,
+  };
+}
+
+function totals(row: DifferenceRow, side: 'before' | 'after'): WindowTotals {
+  const entries = COUNT_COLUMNS.map(([name, column]) => [name, BigInt(row[`${side}_${column}`] ?? '')]);
+  return Object.fromEntries(entries) as WindowTotals;
+}
