@@ -73,6 +73,8 @@ export class RecountSession {
   /** @param pool with no bound for a statement or a wait: a replay may take hours */
   static async open(pool: Pool): Promise<RecountSession> {
     const client = await pool.connect();
+    // A connection that breaks during the replay is found by the next statement; unheard, it would end the process.
+    client.on('error', () => undefined);
     try {
       await client.query(BEGIN);
       const { rows } = await client.query(SHARDS);

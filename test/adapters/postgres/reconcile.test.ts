@@ -170,6 +170,16 @@ describe('a recount', () => {
     ]);
   });
 
+  test('whose session breaks while it waits for the replay says so at its next step, and not before', async () => {
+    await withSession(async (session) => {
+      await ledger.pool.query(
+        `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'test recount'`,
+      );
+      await Bun.sleep(50);
+      await expect(session.add([recounted('ad', MINUTE, { valid: 1 })])).rejects.toThrow();
+    });
+  });
+
   test('hands differences out in portions, each once, also of wrong counts beyond 2^53', async () => {
     const minutes = [0, 1, 2, 3, 4].map((step) => MINUTE + step * STEP_MS);
     await stored(...minutes.map((minute) => delta('ad', minute, { valid: 1 })));
