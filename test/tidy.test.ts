@@ -83,7 +83,7 @@ describe('the code', () => {
   });
 
   test('only the system clock reads the clock, and nothing that counts draws lots', async () => {
-    const folders = ['domain', 'gateway', 'actors', 'query', 'adapters'];
+    const folders = ['domain', 'gateway', 'actors', 'query', 'reconciler', 'adapters'];
     for (const folder of folders) {
       for (const file of await filesBelow(`src/${folder}`, '.ts')) {
         if (file.endsWith('system/clock.ts')) continue;
@@ -93,7 +93,7 @@ describe('the code', () => {
   });
 
   test('what the simulator runs waits only by the timers that it is handed', async () => {
-    for (const folder of ['domain', 'gateway', 'actors']) {
+    for (const folder of ['domain', 'gateway', 'actors', 'reconciler']) {
       for (const file of await filesBelow(`src/${folder}`, '.ts'))
         expect(await read(file), file).not.toMatch(/Bun\.sleep\(|setTimeout\(|setImmediate\(|setInterval\(/);
     }

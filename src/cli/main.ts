@@ -14,6 +14,7 @@ import { foldMemoryCommand } from './commands/foldMemory.ts';
 import { importCommand } from './commands/import.ts';
 import { migrateCommand } from './commands/migrate.ts';
 import { queryCommand } from './commands/query.ts';
+import { reconcileCommand } from './commands/reconcile.ts';
 import { signCommand } from './commands/sign.ts';
 import { simCommand } from './commands/sim.ts';
 import { testCommand } from './commands/test.ts';
@@ -36,6 +37,7 @@ function program(): Command {
     signCommand(),
     importCommand(),
     queryCommand(),
+    reconcileCommand(),
     deadLettersCommand(),
     foldMemoryCommand(),
     migrateCommand(),

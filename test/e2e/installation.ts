@@ -134,6 +134,11 @@ export class Installation {
     return this.#endpoint('NATS_URL');
   }
 
+  /** Where its PostgreSQL is. */
+  databaseUrl(): Promise<string> {
+    return this.#endpoint('DATABASE_URL');
+  }
+
   async #endpoint(variable: string): Promise<string> {
     const { environment } = JSON.parse(await readFile(path.join(this.directory, 'endpoints.json'), 'utf8'));
     return environment[variable];
@@ -144,6 +149,17 @@ export class Installation {
     const { output, ended } = this.#command(...words);
     const exitCode = await ended;
     return { exitCode, output: output() };
+  }
+
+  /** A command that is under way; `kill` ends it as a crash does, and returns when it is gone. */
+  begin(...words: readonly string[]): { kill(): Promise<void> } {
+    const { child, ended } = this.#command(...words);
+    return {
+      kill: async () => {
+        child.kill('SIGKILL');
+        await ended;
+      },
+    };
   }
 
   #command(...words: readonly string[]) {

@@ -1,0 +1,104 @@
+/**
+ * `clickledger reconcile`: replays the streams, holds the stored counts against them, and takes differences away where
+ * it is asked to.
+ */
+import { Command } from 'commander';
+import { SettingsError } from '../../adapters/environment/settings.ts';
+import { UnfitServerError } from '../../adapters/environment/unfitServer.ts';
+import type { WindowSelection } from '../../domain/recount.ts';
+import { UndecidedError } from '../../domain/replayRange.ts';
+import { StreamGapError } from '../../domain/streamMessage.ts';
+import type { Reconciled } from '../../reconciler/reconcile.ts';
+import { CliError } from '../cliError.ts';
+import { parseTimeRange } from '../query/timeRange.ts';
+import { ReconcileReport } from '../reconcile/reconcileReport.ts';
+import { runReconcile } from '../reconcile/runReconcile.ts';
+import { interrupts } from '../stack/interrupts.ts';
+import { printError } from '../terminal.ts';
+
+const EXIT_DIFFERENCES = 1;
+const EXIT_UNDECIDED = 2;
+const EXIT_INTERRUPTED = 130;
+
+interface ReconcileOptions {
+  readonly from?: string;
+  readonly to?: string;
+  readonly ads?: readonly string[];
+  readonly apply?: boolean;
+  readonly json?: boolean;
+}
+
+export function reconcileCommand(): Command {
+  return new Command('reconcile')
+    .description('recount the streams and compare, or restate what differs')
+    .option('--from <time>', 'compare from here on: now, a span back such as -7d, or an ISO 8601 time (UTC)')
+    .option('--to <time>', 'likewise; the range ends before it')
+    .option('--ads <ids>', 'compare only these ads, with commas between', commaList)
+    .option('--apply', 'take the differences away, each with a restatement')
+    .option('--json', 'print a JSON object a difference, and one with the totals')
+    .addHelpText('after', HELP)
+    .action(reconcileCounts);
+}
+
+const HELP = `
+Works while clicks flow: streams and counts are compared as of the same moment. Without --from every minute is
+compared, from the first message on. Stopped half way, it is run again: nothing is restated twice.
+
+Exit codes: 0 equal, or every difference restated; 1 differences; 2 not decided, or wrong use; 130 Ctrl-C.
+
+Example:
+  ./clickledger reconcile --from -7d --to now --apply`;
+
+async function reconcileCounts(options: ReconcileOptions): Promise<void> {
+  const nowMs = () => performance.now();
+  const report = new ReconcileReport(options.json === true, nowMs);
+  const stop = new AbortController();
+  const interrupted = interrupts(() => process.exit(EXIT_INTERRUPTED));
+  interrupted.addEventListener('abort', () => stop.abort(new CliError('stopped')));
+  const request = { selection: selectionOf(options, Date.now()), apply: options.apply === true };
+  try {
+    const reconciled = await runReconcile(request, report, nowMs, stop);
+    report.end(reconciled);
+    process.exitCode = exitCodeOf(reconciled);
+  } catch (error) {
+    report.stop();
+    if (interrupted.aborted) {
+      printError('stopped; what was restated stays. Run it again for the rest');
+      process.exitCode = EXIT_INTERRUPTED;
+    } else {
+      undecided(error);
+    }
+  }
+}
+
+function exitCodeOf({ differing, restated, undecided, shardsDiffering }: Reconciled): number {
+  if (undecided > 0) return EXIT_UNDECIDED;
+  return differing > restated || shardsDiffering > 0 ? EXIT_DIFFERENCES : 0;
+}
+
+/** Whatever kept it from an answer must not look like one. */
+function undecided(error: unknown): void {
+  if (error instanceof CliError || error instanceof SettingsError || error instanceof UnfitServerError)
+    throw error;
+  printError(`not decided: ${explained(error)}`);
+  process.exitCode = EXIT_UNDECIDED;
+}
+
+function explained(error: unknown): string {
+  if (error instanceof UndecidedError || error instanceof StreamGapError) return error.message;
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+/** @throws CliError where it is not clear what is meant */
+function selectionOf({ from, to, ads }: ReconcileOptions, nowMs: number): WindowSelection {
+  const adIds = ads === undefined ? undefined : new Set(ads);
+  if (from === undefined && to === undefined) return { fromMs: undefined, toMs: undefined, adIds };
+  if (from === undefined || to === undefined) {
+    throw new CliError('--from and --to belong together: right is both, or neither for every minute');
+  }
+  return { ...parseTimeRange(from, to, nowMs), adIds };
+}
+
+function commaList(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, ...text.split(',')];
+}

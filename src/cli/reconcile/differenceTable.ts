@@ -1,0 +1,75 @@
+/** Differences as people read them, a line a window, and as programs do, a JSON object a line. Pure. */
+import {
+  differingCounts,
+  type ShardDifference,
+  type WindowDifference,
+  type WindowTotals,
+} from '../../domain/difference.ts';
+import type { WindowCounts } from '../../domain/windowCounts.ts';
+import { formatCount, formatCountOf, formatMinute, printable } from '../format.ts';
+import { type PlainColumn, renderPlainTable } from '../plainTable.ts';
+
+const COLUMNS: readonly PlainColumn[] = [
+  { head: 'ad', align: 'left' },
+  { head: 'minute (UTC)', align: 'left' },
+  { head: 'stored -> recounted', align: 'left' },
+  { head: 'why', align: 'left' },
+];
+const AD_CHARACTERS = 24;
+const FINGERPRINTS: readonly (keyof WindowCounts)[] = ['fingerprintHigh', 'fingerprintLow'];
+
+/** A difference's line of the table. */
+export function differenceLine(difference: WindowDifference): readonly string[] {
+  const { adId, minute } = difference;
+  return [shortened(printable(adId)), formatMinute(minute), whatDiffers(difference), whyDiffers(difference)];
+}
+
+export function renderDifferences(lines: readonly (readonly string[])[]): string {
+  return renderPlainTable(COLUMNS, lines);
+}
+
+/** Counts by name; a fingerprint, which says nothing by its value, only where nothing else differs. */
+function whatDiffers(difference: WindowDifference): string {
+  const { before, after } = difference;
+  const counts = differingCounts(difference).filter((name) => !FINGERPRINTS.includes(name));
+  if (counts.length === 0) return 'other clicks, equal counts';
+  return counts.map((name) => `${name} ${before[name]} -> ${after[name]}`).join(', ');
+}
+
+/** Why a window differs, in words. */
+export function whyDiffers({ late, needsLongerReplay }: WindowDifference): string {
+  if (needsLongerReplay) return 'late repeats taken out by a longer reconcile: needs one as long';
+  if (late === 0) return 'not what the stream says';
+  return `${formatCountOf(late, 'repeat')} after the dedup horizon`;
+}
+
+export function shardDifferenceLine({ shard, what, stored, recounted }: ShardDifference): string {
+  return `shard ${shard}: ${formatCount(stored)} ${what.replace('_', ' ')} in its row, ${formatCount(recounted)} on its stream`;
+}
+
+/** One line of JSON; sums as texts, because they may be beyond 2^53. */
+export function differenceJson(difference: WindowDifference, restated: boolean): string {
+  return JSON.stringify({
+    kind: 'window',
+    ad_id: difference.adId,
+    minute: new Date(difference.minute).toISOString(),
+    before: totalsJson(difference.before),
+    after: totalsJson(difference.after),
+    late: difference.late,
+    why: whyDiffers(difference),
+    restated,
+  });
+}
+
+export function shardDifferenceJson({ shard, what, stored, recounted }: ShardDifference): string {
+  return JSON.stringify({ kind: 'shard', shard, what, stored, recounted });
+}
+
+function totalsJson({ fingerprintHigh, fingerprintLow, ...counts }: WindowTotals): object {
+  const named = { ...counts, fingerprint_high: fingerprintHigh, fingerprint_low: fingerprintLow };
+  return Object.fromEntries(Object.entries(named).map(([name, sum]) => [name, `${sum}`]));
+}
+
+function shortened(text: string): string {
+  return text.length <= AD_CHARACTERS ? text : `${text.slice(0, AD_CHARACTERS - 1)}…`;
+}

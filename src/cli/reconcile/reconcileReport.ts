@@ -1,0 +1,113 @@
+/**
+ * What a reconcile says: how far it is on stderr, and on stdout a table of the first differences with totals, or a JSON
+ * object a difference and one with the totals.
+ */
+import type { ShardDifference, WindowDifference } from '../../domain/difference.ts';
+import type { Reconciled, ReconcileWatcher } from '../../reconciler/reconcile.ts';
+import { formatCount, formatCountOf, formatSpan } from '../format.ts';
+import { print, printError } from '../terminal.ts';
+import {
+  differenceJson,
+  differenceLine,
+  renderDifferences,
+  shardDifferenceJson,
+  shardDifferenceLine,
+} from './differenceTable.ts';
+import { ReplayProgress } from './replayProgress.ts';
+
+const TABLE_LINES_MAX = 50;
+
+export class ReconcileReport implements ReconcileWatcher {
+  readonly #json: boolean;
+  readonly #nowMs: () => number;
+  readonly #lines: (readonly string[])[] = [];
+  readonly #shardLines: string[] = [];
+  #progress: ReplayProgress | undefined;
+  #startMs: number;
+  #readMs = 0;
+
+  constructor(json: boolean, nowMs: () => number) {
+    this.#json = json;
+    this.#nowMs = nowMs;
+    this.#startMs = nowMs();
+  }
+
+  begins(shards: number, records: number): void {
+    this.#startMs = this.#nowMs();
+    if (shards > 0) this.#progress = new ReplayProgress(records, this.#nowMs, process.stderr);
+  }
+
+  onRecords(records: number): void {
+    this.#progress?.read(records);
+  }
+
+  allRead(): void {
+    this.#readMs = this.#nowMs() - this.#startMs;
+    this.stop();
+  }
+
+  shardDiffers(difference: ShardDifference): void {
+    if (this.#json) print(shardDifferenceJson(difference));
+    else this.#shardLines.push(shardDifferenceLine(difference));
+  }
+
+  windowDiffers(difference: WindowDifference, restated: boolean): void {
+    if (this.#json) print(differenceJson(difference, restated));
+    else if (this.#lines.length < TABLE_LINES_MAX) this.#lines.push(differenceLine(difference));
+  }
+
+  troubled(error: unknown): void {
+    const text = `trying again: ${error instanceof Error ? error.message : String(error)}`;
+    if (this.#progress === undefined) printError(text);
+    else this.#progress.trouble(text);
+  }
+
+  /** No more progress is shown. */
+  stop(): void {
+    this.#progress?.stop();
+    this.#progress = undefined;
+  }
+
+  end(reconciled: Reconciled): void {
+    if (this.#json) print(this.#summaryJson(reconciled));
+    else this.#printSummary(reconciled);
+  }
+
+  #recordsPerSecond({ records }: Reconciled): number {
+    return Math.round((records * 1_000) / Math.max(1, this.#readMs));
+  }
+
+  #printSummary(reconciled: Reconciled): void {
+    const { shards, records, windows, late, differing, restated, undecided } = reconciled;
+    for (const line of this.#shardLines) print(line);
+    if (this.#lines.length > 0) print(renderDifferences(this.#lines));
+    if (this.#lines.length < differing)
+      print(`the first ${formatCount(this.#lines.length)} of ${formatCount(differing)}; --json names all`);
+    const rate = `${formatCount(this.#recordsPerSecond(reconciled))} records/s`;
+    print(
+      `${formatCountOf(shards, 'shard')}, ${formatCountOf(records, 'record')} replayed in ${formatSpan(this.#readMs)} (${rate}), ${formatCountOf(windows, 'window')} compared`,
+    );
+    const words = [`${formatCountOf(differing, 'window')} differ${differing === 1 ? 's' : ''}`];
+    if (restated > 0) words.push(`${formatCount(restated)} restated`);
+    if (undecided > 0) words.push(`${formatCount(undecided)} not decided`);
+    if (late > 0) words.push(`${formatCountOf(late, 'repeat')} after the dedup horizon`);
+    print(differing === 0 && this.#shardLines.length === 0 ? 'equal' : words.join(', '));
+  }
+
+  #summaryJson(reconciled: Reconciled): string {
+    const { run = null, shards, records, windows, late, differing, restated, undecided } = reconciled;
+    return JSON.stringify({
+      kind: 'summary',
+      run,
+      shards,
+      shards_differing: reconciled.shardsDiffering,
+      records,
+      records_per_second: this.#recordsPerSecond(reconciled),
+      windows,
+      late,
+      differing,
+      restated,
+      undecided,
+    });
+  }
+}

@@ -1,0 +1,92 @@
+/** Puts the adapters together for a recount of an installation's streams. */
+import { tmpdir } from 'node:os';
+import { SpillFiles } from '../../adapters/disk/spillFiles.ts';
+import { decodeClickBatch } from '../../adapters/nats/clickBatchCodec.ts';
+import { ClickReader } from '../../adapters/nats/clickReader.ts';
+import { readStreamState } from '../../adapters/nats/clickStreams.ts';
+import { DayPartitions } from '../../adapters/postgres/dayPartitions.ts';
+import { connectForRecount } from '../../adapters/postgres/pool.ts';
+import { RecountSession } from '../../adapters/postgres/recountSession.ts';
+import { beginReconcileRun, restate } from '../../adapters/postgres/restate.ts';
+import { systemTimers } from '../../adapters/system/timers.ts';
+import { UndecidedError } from '../../domain/replayRange.ts';
+import type { ClickStreams } from '../../reconciler/ports.ts';
+import {
+  type Reconciled,
+  type ReconcileRequest,
+  type ReconcileWatcher,
+  reconcile,
+} from '../../reconciler/reconcile.ts';
+import { PARTITION_RECORDS_MAX } from '../../reconciler/shardReplay.ts';
+import { type Broker, type Ledger, withBroker, withLedger } from '../servers.ts';
+
+const NAME = 'reconcile';
+/** A broker that delivers nothing for so long is not waited for any more. */
+const SILENCE_MAX_MS = 60_000;
+
+/** @param stop ends it; what was restated stays */
+export function runReconcile(
+  request: ReconcileRequest,
+  watcher: ReconcileWatcher,
+  nowMs: () => number,
+  stop: AbortController,
+): Promise<Reconciled> {
+  return withLedger(NAME, async (ledger) => {
+    const recountPool = connectForRecount(ledger.url, NAME, () => undefined);
+    try {
+      return await withBroker(NAME, (broker) =>
+        reconcile(request, {
+          ...restating(ledger),
+          streams: streamsOf(broker, watcher, nowMs, stop),
+          routing: broker.routing,
+          newSpill: (parts) => SpillFiles.create(tmpdir(), parts),
+          partitionRecordsMax: PARTITION_RECORDS_MAX,
+          openSession: () => RecountSession.open(recountPool),
+          timers: systemTimers,
+          watcher,
+          stop: stop.signal,
+        }),
+      );
+    } finally {
+      await recountPool.end();
+    }
+  });
+}
+
+function restating({ pool }: Ledger) {
+  const partitions = new DayPartitions(pool);
+  return {
+    restatements: {
+      begin: () => beginReconcileRun(pool),
+      restate: (chunk: Parameters<typeof restate>[2]) => restate(pool, partitions, chunk),
+    },
+  };
+}
+
+/** The reader waits for a broker as long as it takes; a person who waits for an answer does not. */
+function streamsOf(
+  { client, manager }: Broker,
+  watcher: ReconcileWatcher,
+  nowMs: () => number,
+  stop: AbortController,
+): ClickStreams {
+  let readMs = nowMs();
+  const reader = new ClickReader(client, manager, (shard, error) => {
+    watcher.troubled(error);
+    if (nowMs() - readMs < SILENCE_MAX_MS) return;
+    const why = error instanceof Error ? error.message : String(error);
+    stop.abort(new UndecidedError(`the stream of shard ${shard} cannot be read: ${why}`));
+  });
+  return {
+    state: (shard) => readStreamState(manager, shard),
+    firstSequenceAt: (shard, incarnation, timeMs) => reader.firstSequenceAt(shard, incarnation, timeMs),
+    decode: decodeClickBatch,
+    async *read(...place) {
+      readMs = nowMs();
+      for await (const message of reader.read(...place)) {
+        readMs = nowMs();
+        yield message;
+      }
+    },
+  };
+}
