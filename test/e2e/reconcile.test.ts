@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { catalogClient, ingestClient } from '../../src/adapters/grpc/clients.ts';
 import { decodeClickBatch } from '../../src/adapters/nats/clickBatchCodec.ts';
 import { ClickReader } from '../../src/adapters/nats/clickReader.ts';
-import { listShards, readStreamState } from '../../src/adapters/nats/clickStreams.ts';
+import { clickStream, listShards, readStreamState } from '../../src/adapters/nats/clickStreams.ts';
 import type { ClickFacts } from '../../src/domain/clickRecord.ts';
 import { formatUuid } from '../../src/domain/uuid7.ts';
 import { countClick, emptyCounts, minuteOf } from '../../src/domain/windowCounts.ts';
@@ -265,6 +265,15 @@ describe('reconcile', { timeout: 240_000 }, () => {
     expect(output).toContain('not decided: the stream of shard 1 was made anew');
   });
 
+  /** Portions that the server works on at this moment. */
+  async function partsInHand(condition: string): Promise<number> {
+    const { rowCount } = await pool.query(
+      `select from pg_stat_activity where state = 'active' and pid <> pg_backend_pid()
+         and query like '%update reconcile_run set chunk%' and ${condition}`,
+    );
+    return rowCount ?? 0;
+  }
+
   test('killed in the middle of applying, several times: everything is restated once', async () => {
     await pool.query('truncate restatement');
     await pool.query('update ad_minute set repeat = repeat + 3');
@@ -280,12 +289,7 @@ describe('reconcile', { timeout: 240_000 }, () => {
         row?.minute,
       ]);
       const run = installation.begin('reconcile', '--apply');
-      await until('a part waits', async () => {
-        const { rowCount } = await pool.query(
-          `select from pg_stat_activity where wait_event_type = 'Lock' and query like '%reconcile_run%'`,
-        );
-        return (rowCount ?? 0) > 0;
-      });
+      await until('a part waits', async () => (await partsInHand(`wait_event_type = 'Lock'`)) > 0);
       await run.kill();
       // The server goes on with what it has in hand; in the last round the next run has begun by then.
       const next = round === 2 ? installation.run('reconcile', '--apply') : undefined;
@@ -294,6 +298,7 @@ describe('reconcile', { timeout: 240_000 }, () => {
       blocker.release();
       if (next !== undefined) expect((await next).exitCode).toBe(0);
       else expect(await restatementCount(pool)).toBeLessThan(right.length);
+      await until('the server has ended what it had in hand', async () => (await partsInHand('true')) === 0);
     }
     expect((await reconcile(installation)).exitCode).toBe(0);
     expect(await storedRows(pool)).toEqual(right);
@@ -349,6 +354,24 @@ describe('reconcile', { timeout: 240_000 }, () => {
     const { exitCode, summary } = await reconcile(installation);
     expect(exitCode).toBe(0);
     expect(summary).toMatchObject({ records: ROWS + sent, differing: 0 });
+  });
+
+  test('gives no answer where a stream does not hold what was counted any more', async () => {
+    const broker = await openBroker(await installation.natsUrl());
+    await broker.manager.streams.update(clickStream(0), { max_msgs: 1 });
+    const { firstSequence } = await readStreamState(broker.manager, 0);
+    await broker.connection.close();
+    expect(firstSequence).toBeGreaterThan(1);
+    const before = await storedRows(pool);
+    const whole = await reconcile(installation, '--apply');
+    expect(whole.exitCode).toBe(2);
+    expect(whole.output).toContain(
+      `the stream of shard 0 begins at sequence ${firstSequence}: what was counted`,
+    );
+    const part = await reconcile(installation, '--apply', '--from', '-1h', '--to', 'now');
+    expect(part.exitCode).toBe(2);
+    expect(part.output).toContain('right is a later --from');
+    expect(await storedRows(pool)).toEqual(before);
   });
 });
 
