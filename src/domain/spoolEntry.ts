@@ -2,6 +2,9 @@
  * What a gateway keeps in its spool while JetStream does not answer (I1), and how it stands in a file: a frame an
  * entry, `length (4 bytes) | crc32 of the entry (4 bytes) | entry`, numbers big-endian. A frame that a crash cut
  * short, or that does not match its checksum, ends what can be read of a file; it is never guessed.
+ *
+ * `madeMs` is when the entry came to be, by the gateway's clock: no stream holds anything of it from before then. It is
+ * not said whether an entry was sent: a drain that is killed may have sent any of them.
  */
 
 export type SpoolEntry =
@@ -9,11 +12,17 @@ export type SpoolEntry =
   | {
       readonly kind: 'batch';
       readonly batchId: string;
+      readonly madeMs: number;
       readonly shard: number;
       readonly bytes: Uint8Array;
     }
   /** Records that could not be routed yet, because `closed_until` could not be read or raised (I3). */
-  | { readonly kind: 'unrouted'; readonly batchId: string; readonly records: readonly Uint8Array[] };
+  | {
+      readonly kind: 'unrouted';
+      readonly batchId: string;
+      readonly madeMs: number;
+      readonly records: readonly Uint8Array[];
+    };
 
 /** What an entry waits for: its shard's stream, or that records can be routed. */
 export type SpoolLane = number | 'unrouted';
@@ -22,15 +31,15 @@ export function laneOf(entry: SpoolEntry): SpoolLane {
   return entry.kind === 'batch' ? entry.shard : entry.kind;
 }
 
-/** The first byte of an entry. Part of the stored format: never renumber. */
-const KIND = { batch: 1, unrouted: 2 } as const;
+/** The first byte of an entry. Part of the stored format: never renumber. 1 and 2 had no time. */
+const KIND = { batch: 3, unrouted: 4 } as const;
 
 const HEAD_BYTES = 8;
 
 /** The entry's frame. */
 export function encodeSpoolEntry(entry: SpoolEntry): Buffer {
   const id = Buffer.from(entry.batchId);
-  const start = [Buffer.of(KIND[entry.kind], id.length), id];
+  const start = [Buffer.of(KIND[entry.kind], id.length), id, number64(entry.madeMs)];
   const rest =
     entry.kind === 'batch'
       ? [number32(entry.shard), entry.bytes]
@@ -65,18 +74,28 @@ export function decodeSpool(file: Uint8Array): SpoolContent {
 /** undefined: no entry of this release; a file full of zeros has checksums that match. */
 function decodeBody(body: Buffer): SpoolEntry | undefined {
   const [kind, idLength = 0] = body;
+  if (kind !== KIND.batch && kind !== KIND.unrouted) return undefined;
   const idEnd = 2 + idLength;
   const batchId = body.toString('utf8', 2, idEnd);
-  if (kind === KIND.batch)
-    return { kind: 'batch', batchId, shard: body.readUInt32BE(idEnd), bytes: body.subarray(idEnd + 4) };
-  if (kind !== KIND.unrouted) return undefined;
+  const madeMs = Number(body.readBigUInt64BE(idEnd));
+  const timeEnd = idEnd + 8;
+  if (kind === KIND.batch) {
+    const bytes = body.subarray(timeEnd + 4);
+    return { kind: 'batch', batchId, madeMs, shard: body.readUInt32BE(timeEnd), bytes };
+  }
   const records: Uint8Array[] = [];
-  for (let at = idEnd; at < body.length; ) {
+  for (let at = timeEnd; at < body.length; ) {
     const start = at + 4;
     at = start + body.readUInt32BE(at);
     records.push(body.subarray(start, at));
   }
-  return { kind: 'unrouted', batchId, records };
+  return { kind: 'unrouted', batchId, madeMs, records };
+}
+
+function number64(value: number): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64BE(BigInt(value));
+  return bytes;
 }
 
 function number32(value: number): Buffer {

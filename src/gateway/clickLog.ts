@@ -14,6 +14,8 @@ export interface ClickLogParts {
   readonly groupCommit: Pick<GroupCommit, 'submit'>;
   readonly spool: Pick<Spool, 'append'>;
   readonly newBatchId: () => string;
+  /** Milliseconds since the Unix epoch. */
+  readonly clock: () => number;
   readonly encodeRecord: (record: ClickRecord) => Uint8Array;
 }
 
@@ -74,8 +76,8 @@ export class ClickLog {
   }
 
   async #spool({ records, places }: Parcel, durable: Durable[]): Promise<void> {
-    const { spool, newBatchId } = this.#parts;
-    await spool.append({ kind: 'unrouted', batchId: newBatchId(), records });
+    const { spool, newBatchId, clock } = this.#parts;
+    await spool.append({ kind: 'unrouted', batchId: newBatchId(), madeMs: clock(), records });
     for (const place of places) durable[place] = 'spooled';
   }
 }

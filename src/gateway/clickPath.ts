@@ -4,13 +4,14 @@ import type { Timers } from '../domain/timers.ts';
 import { ClickLog } from './clickLog.ts';
 import { ClosedUntil } from './closedUntil.ts';
 import { GroupCommit } from './groupCommit.ts';
-import type { Log, PublishBatch, RoutingWriter, SpoolFolder } from './ports.ts';
+import type { FindStanding, Log, PublishBatch, RoutingWriter, SpoolFolder } from './ports.ts';
 import { Spool } from './spool.ts';
 import { SpoolDrain } from './spoolDrain.ts';
 
 export interface ClickPathParts {
   readonly routing: RoutingWriter;
   readonly publish: PublishBatch;
+  readonly findStanding: FindStanding;
   readonly folder: SpoolFolder;
   readonly bytesMax: number;
   readonly publishTimeoutMs: number;
@@ -21,6 +22,8 @@ export interface ClickPathParts {
   readonly decodeRecord: (bytes: Uint8Array) => ClickFacts | undefined;
   /** A new id, never given before by any gateway. */
   readonly newBatchId: () => string;
+  /** Milliseconds since the Unix epoch. */
+  readonly clock: () => number;
   readonly timers: Timers;
   readonly log: Log;
 }
@@ -39,6 +42,7 @@ export async function openClickPath(parts: ClickPathParts): Promise<ClickPath> {
     ...parts,
     spool,
     closedUntil: new ClosedUntil(parts),
+    dedupHorizonMs: routing.table.rules.dedupHorizonMs,
     encodeBatch: (records: readonly Uint8Array[]) => parts.encodeBatch(routing.table.sequence, records),
   };
   const groupCommit = new GroupCommit(shared);

@@ -26,6 +26,8 @@ export interface GroupCommitParts {
   /** One message's bytes, of the bytes of its records. */
   readonly encodeBatch: (records: readonly Uint8Array[]) => Uint8Array;
   readonly newBatchId: () => string;
+  /** Milliseconds since the Unix epoch. */
+  readonly clock: () => number;
   readonly timers: Pick<Timers, 'nextTurn'>;
   readonly log: Log;
 }
@@ -119,8 +121,9 @@ export class GroupCommit {
   }
 
   async #makeDurable(shard: number, lane: Lane, bytes: Uint8Array): Promise<PublishedBatch | 'spooled'> {
-    const { publish, spool, newBatchId, log } = this.#parts;
+    const { publish, spool, newBatchId, clock, log } = this.#parts;
     const batchId = newBatchId();
+    const madeMs = clock();
     if (!lane.away) {
       try {
         return await publish(shard, bytes, batchId);
@@ -132,7 +135,7 @@ export class GroupCommit {
       }
     }
     // It may be on the stream all the same: it goes again with the same bytes and id.
-    await spool.append({ kind: 'batch', batchId, shard, bytes });
+    await spool.append({ kind: 'batch', batchId, madeMs, shard, bytes });
     // Only now: what is in the spool is tried again and again, and brings the shard back.
     lane.away = true;
     return 'spooled';

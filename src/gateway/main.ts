@@ -9,6 +9,7 @@ import { ClickPublisher } from '../adapters/nats/clickPublisher.ts';
 import { connectNats } from '../adapters/nats/connection.ts';
 import { Connectivity } from '../adapters/nats/connectivity.ts';
 import { RoutingLog } from '../adapters/nats/routingLog.ts';
+import { StandingBatches } from '../adapters/nats/standingBatches.ts';
 import { connectPostgres } from '../adapters/postgres/pool.ts';
 import { pageAds, readAds } from '../adapters/postgres/readAds.ts';
 import { upsertAds } from '../adapters/postgres/upsertAds.ts';
@@ -64,12 +65,14 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
   onAdsChanged(nats, (adIds) => ads.forget(adIds));
 
   const publisher = new ClickPublisher(client, manager, new Connectivity(nats), config.publishTimeoutMs);
+  const standing = new StandingBatches(client, manager);
   const folder = await SpoolFolder.open(config.spoolDirectory);
   const run = randomUUID();
   let batches = 0;
   const { clickLog, spool, drainSpool } = await openClickPath({
     routing,
     publish: (shard, bytes, batchId) => publisher.publish(shard, bytes, batchId),
+    findStanding: (shard, batchIds, sinceMs, stop) => standing.find(shard, batchIds, sinceMs, stop),
     folder,
     bytesMax: config.spoolBytesMax,
     publishTimeoutMs: config.publishTimeoutMs,
@@ -77,6 +80,7 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
     encodeBatch: encodeClickBatch,
     decodeRecord: decodeClickFacts,
     newBatchId: () => `${run}-${++batches}`,
+    clock: systemClock,
     timers: systemTimers,
     log,
   });

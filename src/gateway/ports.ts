@@ -6,6 +6,17 @@ import type { RoutingEntry, RoutingTable } from '../domain/routingTable.ts';
 /** Returns when the batch is on disk. Throws where that is not known: it may be there or not. */
 export type PublishBatch = (shard: number, bytes: Uint8Array, batchId: string) => Promise<PublishedBatch>;
 
+/**
+ * Those of these batches that stand on the shard's stream, none of which was sent before `sinceMs` of the gateway's
+ * clock. Throws where that cannot be known now, and when `stop` is given.
+ */
+export type FindStanding = (
+  shard: number,
+  batchIds: ReadonlySet<string>,
+  sinceMs: number,
+  stop: AbortSignal,
+) => Promise<ReadonlySet<string>>;
+
 export interface RoutingWriter {
   readonly table: RoutingTable;
   /** Reads what was appended since. */

@@ -1,7 +1,8 @@
 /**
  * Brings what is in the spool to the streams, oldest segment first, for as long as the gateway runs. A segment leaves
  * the spool when nothing in it waits any more; after a kill in between it is sent again whole. That counts nothing
- * twice: the ids are the same, so the broker absorbs it, and beyond its memory the fold recognises each click.
+ * twice: the ids are the same, so the broker absorbs it, and beyond its memory the fold recognises each click (I4).
+ * What is too old for both is looked up on its stream first (oldBatches.ts).
  *
  * It works in passes over all segments. A shard that refuses is silent for the rest of the pass, and holds up no other:
  * what is left for it moves to the spool's end, so that segments come to hold only entries of shards that refuse, and
@@ -10,6 +11,7 @@
  */
 import { laneOf, type SpoolEntry, type SpoolLane } from '../domain/spoolEntry.ts';
 import type { Timers } from '../domain/timers.ts';
+import { OldBatches, type OldBatchesParts } from './oldBatches.ts';
 import type { Log, PublishBatch } from './ports.ts';
 import type { SegmentExtent, Spool } from './spool.ts';
 import { SpoolRouter, type SpoolRouterParts } from './spoolRouter.ts';
@@ -19,7 +21,7 @@ const IN_FLIGHT_MAX = 16;
 const RETRY_PAUSE_FIRST_MS = 100;
 const RETRY_PAUSE_MAX_MS = 2_000;
 
-export interface SpoolDrainParts extends SpoolRouterParts {
+export interface SpoolDrainParts extends SpoolRouterParts, OldBatchesParts {
   readonly spool: Spool;
   readonly publish: PublishBatch;
   /** A batch of this shard got through. */
@@ -41,6 +43,7 @@ interface Pass {
 export class SpoolDrain {
   readonly #parts: SpoolDrainParts;
   readonly #router: SpoolRouter;
+  readonly #old: OldBatches;
   /** Segments in which nothing waits any more, and whose files could not be removed yet. */
   readonly #emptied = new Map<number, SegmentExtent>();
   /** Segments of which was said that there is trouble with them. */
@@ -49,6 +52,7 @@ export class SpoolDrain {
   constructor(parts: SpoolDrainParts) {
     this.#parts = parts;
     this.#router = new SpoolRouter(parts);
+    this.#old = new OldBatches(parts);
   }
 
   /** Drains whatever comes into the spool, until `stop`. */
@@ -99,7 +103,8 @@ export class SpoolDrain {
     const { spool, log } = this.#parts;
     const { entries, extent } = await spool.read(segment);
     const batches = (await Promise.all(entries.map((entry) => this.#router.route(entry)))).flat();
-    const left = await this.#send(batches, pass, stop);
+    const unsent = await this.#old.withoutStanding(batches, pass.silent, stop);
+    const left = await this.#send(unsent, pass, stop);
     if (stop.aborted) return;
     spool.keep(segment, left.map(laneOf));
     if (left.length > 0) {

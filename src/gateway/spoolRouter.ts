@@ -43,6 +43,7 @@ export class SpoolRouter {
     return [...byShard].flatMap(([shard, parcels]) =>
       parcels.map(({ records }, part) => ({
         kind: 'batch' as const,
+        madeMs: entry.madeMs,
         batchId: `${entry.batchId}.${shard}.${part}`,
         shard,
         bytes: encodeBatch(records),

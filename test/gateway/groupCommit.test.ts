@@ -30,6 +30,7 @@ async function setUp() {
     spool,
     encodeBatch: (records) => encodeClickBatch(1, records),
     timers: systemTimers,
+    clock: () => NOON_MS,
     newBatchId: () => {
       batchIds.push(`batch-${batchIds.length}`);
       return `batch-${batchIds.length - 1}`;
@@ -114,7 +115,9 @@ describe('group commit', () => {
       const segment = spool.next(0, new Set());
       const { entries } = await spool.read(segment ?? 0);
       const bytes = encodeClickBatch(1, [record('a'), record('b')]);
-      expect(entries).toEqual([{ kind: 'batch', shard: 0, batchId: batchIds[0], bytes: Buffer.from(bytes) }]);
+      expect(entries).toEqual([
+        { kind: 'batch', shard: 0, batchId: batchIds[0], madeMs: NOON_MS, bytes: Buffer.from(bytes) },
+      ]);
       expect(log.lines.map(({ level }) => level)).toEqual(['error']);
     },
   );
@@ -163,6 +166,7 @@ describe('group commit', () => {
         return encodeClickBatch(1, records);
       },
       timers: systemTimers,
+      clock: () => NOON_MS,
       newBatchId: () => 'id',
       log,
     });

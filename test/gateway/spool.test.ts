@@ -12,6 +12,7 @@ const never = new AbortController().signal;
 
 const entry = (text: string): SpoolEntry => ({
   kind: 'batch',
+  madeMs: 1_750_000_000_000,
   shard: 7,
   batchId: `batch-${text}`,
   bytes: Buffer.from(text),
@@ -41,12 +42,14 @@ describe('an entry', () => {
     fc.record({
       kind: fc.constant('batch' as const),
       batchId: fc.string({ maxLength: 60 }),
+      madeMs: fc.maxSafeNat(),
       shard: fc.nat(),
       bytes,
     }),
     fc.record({
       kind: fc.constant('unrouted' as const),
       batchId: fc.string({ maxLength: 60 }),
+      madeMs: fc.maxSafeNat(),
       records: fc.array(bytes, { maxLength: 5 }),
     }),
   );

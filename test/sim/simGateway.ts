@@ -75,6 +75,10 @@ export class SimGateway {
         network.call(process, 'nats', `publish ${shard} ${batchId}`, () =>
           streams.publish(shard, bytes, batchId),
         ),
+      findStanding: (shard, batchIds, sinceMs) =>
+        network.call(process, 'nats', `look up ${shard}`, () =>
+          streams.findStanding(shard, batchIds, sinceMs),
+        ),
       folder: this.#folder(process),
       bytesMax: SPOOL_BYTES_MAX,
       publishTimeoutMs: PUBLISH_TIMEOUT_MS,
@@ -82,6 +86,7 @@ export class SimGateway {
       encodeBatch: encodeClickBatch,
       decodeRecord: decodeClickFacts,
       newBatchId: () => newName.call(this.#world, 'batch'),
+      clock: () => this.nowMs,
       timers: process.timers,
       log: this.#world.logOf(process.name),
     });

@@ -6,6 +6,7 @@ import {
 } from '../../src/adapters/nats/clickBatchCodec.ts';
 import { systemTimers } from '../../src/adapters/system/timers.ts';
 import { type ClickPath, type ClickPathParts, openClickPath } from '../../src/gateway/clickPath.ts';
+import { NOON_MS } from './clicks.ts';
 import type { MemoryRoutingLog } from './memoryRouting.ts';
 import { MemorySpoolFolder } from './memorySpoolFolder.ts';
 import type { MemoryStreams } from './memoryStream.ts';
@@ -25,6 +26,7 @@ export function clickPathOver(
   return openClickPath({
     routing,
     publish: (shard, bytes, batchId) => streams.publish(shard, bytes, batchId),
+    findStanding: (shard, batchIds, sinceMs) => streams.findStanding(shard, batchIds, sinceMs),
     folder: new MemorySpoolFolder(),
     bytesMax: 2 ** 26,
     publishTimeoutMs: 2_000,
@@ -32,6 +34,7 @@ export function clickPathOver(
     encodeBatch: encodeClickBatch,
     decodeRecord: decodeClickFacts,
     newBatchId: () => `gateway-${gateway}-${++batches}`,
+    clock: () => NOON_MS,
     timers: systemTimers,
     log: new SilentLog(),
     ...changes,

@@ -14,12 +14,18 @@ import type { StreamMessage, StreamState } from '../../src/domain/streamMessage.
 import { checkIncarnation, checkStream } from '../../src/domain/streamPlace.ts';
 import { LostConnection, Trouble } from './trouble.ts';
 
+/** How far the clocks of a gateway and the broker may be apart. */
+const CLOCKS_APART_MS = 600_000;
+
 interface ShardStream {
   incarnation: string;
   /** Sequence of `messages[0]`. */
   firstSequence: number;
   messages: StreamMessage[];
+  /** The batch ids that are absorbed. */
   readonly sequenceOf: Map<string, number>;
+  /** The batch ids that the messages carry, by sequence. */
+  readonly batchIds: Map<number, string>;
 }
 
 export class MemoryStreams implements ClickStreams {
@@ -47,6 +53,7 @@ export class MemoryStreams implements ClickStreams {
       firstSequence: 1,
       messages: [],
       sequenceOf: new Map(),
+      batchIds: new Map(),
     });
     this.#wake();
   }
@@ -79,7 +86,19 @@ export class MemoryStreams implements ClickStreams {
       const stream = this.#of(shard);
       const sequence = stream.sequenceOf.get(batchId) ?? this.append(shard, bytes, this.#clock());
       stream.sequenceOf.set(batchId, sequence);
+      stream.batchIds.set(sequence, batchId);
       return { incarnation: stream.incarnation, sequence };
+    });
+  }
+
+  /** Those of these batches that the stream holds from about `sinceMs` on. */
+  findStanding(shard: number, batchIds: ReadonlySet<string>, sinceMs: number): Promise<Set<string>> {
+    return this.trouble.around('findStanding', () => {
+      const stream = this.#of(shard);
+      const found = stream.messages
+        .filter(({ timestampMs }) => timestampMs >= sinceMs - CLOCKS_APART_MS)
+        .map(({ sequence }) => stream.batchIds.get(sequence) ?? '');
+      return new Set(found.filter((batchId) => batchIds.has(batchId)));
     });
   }
 

@@ -84,7 +84,7 @@ test('a disk that takes only a part refuses; what was there before can still be 
   const script = `import { SpoolFolder } from '${path.resolve('src/adapters/disk/spoolFolder.ts')}';
     import { encodeSpoolEntry } from '${path.resolve('src/domain/spoolEntry.ts')}';
     const folder = await SpoolFolder.open(process.argv[1]);
-    const frame = encodeSpoolEntry({ kind: 'batch', shard: 1, batchId: 'a', bytes: new Uint8Array(900) });
+    const frame = encodeSpoolEntry({ kind: 'batch', shard: 1, batchId: 'a', madeMs: 0, bytes: new Uint8Array(900) });
     await folder.append(1, 0, frame);
     const refused = await folder.append(1, frame.length, frame).catch((error) => error.code);
     console.log(refused);`;

@@ -62,6 +62,11 @@ export class ClickPlan {
     return rest;
   }
 
+  /** Those that still wait are never sent: where they would come later than the fold remembers. */
+  dropCopies(): void {
+    this.#waiting.length = 0;
+  }
+
   /** A valid click of this ad in a minute of its own choice. */
   clickAt(adId: string, minute: number): Click {
     return this.#add({ ad_id: adId, event_time_ms: minute }, 'valid', minute);

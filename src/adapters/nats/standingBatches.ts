@@ -1,0 +1,94 @@
+/**
+ * Looks up which batches stand on a shard's stream, by the ids that they were published with. The broker itself knows
+ * them for two minutes only; the messages keep them in a header for as long as the stream keeps the messages.
+ *
+ * "Not there" lets a batch be published, and perhaps be counted a second time. So it is only said when every message of
+ * the time in question was seen: nothing may be missing in the delivery, up to where the stream ended at the beginning.
+ */
+import {
+  AckPolicy,
+  type Consumer,
+  DeliverPolicy,
+  type JetStreamClient,
+  type JetStreamManager,
+  nanos,
+} from 'nats';
+import { clickStream } from './clickStreams.ts';
+
+const ID_HEADER = 'Nats-Msg-Id';
+/** The broker's clock stamps the messages; the gateway's says from when on. */
+const CLOCKS_APART_MS = 600_000;
+/** Headers alone: some hundred bytes each. */
+const FETCH_MESSAGES_MAX = 5_000;
+const FETCH_EXPIRES_MS = 5_000;
+const CONSUMER_INACTIVE_MS = 60_000;
+
+export class StandingBatches {
+  readonly #client: JetStreamClient;
+  readonly #manager: JetStreamManager;
+
+  constructor(client: JetStreamClient, manager: JetStreamManager) {
+    this.#client = client;
+    this.#manager = manager;
+  }
+
+  /**
+   * Those of these batches that stand on the stream, from ten minutes before `sinceMs` on.
+   * @throws Error where not everything since then could be seen, or `stop` is given
+   */
+  async find(
+    shard: number,
+    batchIds: ReadonlySet<string>,
+    sinceMs: number,
+    stop: AbortSignal,
+  ): Promise<Set<string>> {
+    const from = new Date(Math.max(0, sinceMs - CLOCKS_APART_MS));
+    const { state } = await this.#manager.streams.info(clickStream(shard));
+    if (state.messages === 0 || new Date(state.last_ts) < from) return new Set();
+    const consumer = await this.#headersFrom(shard, from);
+    try {
+      return await findUpTo(consumer, state.last_seq, batchIds, stop);
+    } finally {
+      // The broker removes a forgotten consumer by itself; saying so only makes it sooner.
+      void consumer.delete().catch(() => undefined);
+    }
+  }
+
+  async #headersFrom(shard: number, from: Date): Promise<Consumer> {
+    const { name } = await this.#manager.consumers.add(clickStream(shard), {
+      ack_policy: AckPolicy.None,
+      deliver_policy: DeliverPolicy.StartTime,
+      opt_start_time: from.toISOString(),
+      headers_only: true,
+      mem_storage: true,
+      inactive_threshold: nanos(CONSUMER_INACTIVE_MS),
+    });
+    return this.#client.consumers.get(clickStream(shard), name);
+  }
+}
+
+async function findUpTo(
+  consumer: Consumer,
+  lastSequence: number,
+  batchIds: ReadonlySet<string>,
+  stop: AbortSignal,
+): Promise<Set<string>> {
+  const found = new Set<string>();
+  for (let delivered = 0, sequence = 0; sequence < lastSequence; ) {
+    stop.throwIfAborted();
+    const before = delivered;
+    const portion = await consumer.fetch({ max_messages: FETCH_MESSAGES_MAX, expires: FETCH_EXPIRES_MS });
+    for await (const message of portion) {
+      delivered += 1;
+      if (message.info.deliverySequence !== delivered)
+        throw new Error(`message ${delivered} of the look-up was lost on its way`);
+      sequence = message.seq;
+      const batchId = message.headers?.get(ID_HEADER) ?? '';
+      if (batchIds.has(batchId)) found.add(batchId);
+      if (sequence >= lastSequence) return found;
+    }
+    if (delivered === before)
+      throw new Error(`the look-up came to sequence ${sequence} of ${lastSequence}, and no further`);
+  }
+  return found;
+}
