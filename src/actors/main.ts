@@ -55,9 +55,9 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
   const routing = new RoutingLog(client, manager);
   await routing.read();
 
-  const reader = new ClickReader(client, manager, (shard, error) =>
-    log.warn({ shard, err: error }, 'reading broke off; it goes on where it was'),
-  );
+  const reader = new ClickReader(client, manager, (shard, error, isFirst) => {
+    if (isFirst) log.warn({ shard, err: error }, 'reading broke off; it goes on where it was');
+  });
   new Connectivity(nats, () => reader.reconnected());
   const streams: ClickStreams = {
     list: () => listShards(manager),

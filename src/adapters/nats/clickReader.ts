@@ -35,19 +35,18 @@ const RETRY_MS = 250;
 /** What so many consumers, made for it, do not deliver is not on the stream. */
 const HOLES_MAX = 3;
 
+/** @param isFirst of this outage: to be said once, not at every try */
+type OnTrouble = (shard: number, error: unknown, isFirst: boolean) => void;
+
 export class ClickReader {
   readonly #client: JetStreamClient;
   readonly #manager: JetStreamManager;
-  readonly #onTrouble: (shard: number, error: unknown) => void;
+  readonly #onTrouble: OnTrouble;
   /** Ends each portion that is being waited for. */
   readonly #waits = new Set<() => void>();
 
-  /** @param onTrouble hears why a delivery broke; the reader goes on by itself */
-  constructor(
-    client: JetStreamClient,
-    manager: JetStreamManager,
-    onTrouble: (shard: number, error: unknown) => void,
-  ) {
+  /** @param onTrouble hears at every try why the delivery broke; the reader goes on by itself */
+  constructor(client: JetStreamClient, manager: JetStreamManager, onTrouble: OnTrouble) {
     this.#client = client;
     this.#manager = manager;
     this.#onTrouble = onTrouble;
@@ -98,8 +97,7 @@ export class ClickReader {
             hole = { at: next, times: hole.at === next ? hole.times + 1 : 1 };
             if (hole.times === HOLES_MAX) throw missing(shard, next);
           }
-          // Said once an outage, not at every try.
-          if (!isBroken) this.#onTrouble(shard, error);
+          this.#onTrouble(shard, error, !isBroken);
           isBroken = true;
           if (consumer !== undefined) discard(consumer);
           consumer = undefined;

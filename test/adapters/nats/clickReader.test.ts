@@ -31,7 +31,11 @@ const NOT_STOPPED = new AbortController().signal;
 
 function readerOf({ client, manager }: Broker) {
   const troubles: unknown[] = [];
-  const bound = new ClickReader(client, manager, (_shard, error) => troubles.push(error));
+  let tries = 0;
+  const bound = new ClickReader(client, manager, (_shard, error, isFirst) => {
+    tries += 1;
+    if (isFirst) troubles.push(error);
+  });
   const incarnationOf = async (shard: number) => (await readStreamState(manager, shard)).incarnation;
   /** Reads the stream that is there when it begins. */
   const reader = {
@@ -46,7 +50,7 @@ function readerOf({ client, manager }: Broker) {
     firstSequenceAt: async (shard: number, timeMs: number) =>
       bound.firstSequenceAt(shard, await incarnationOf(shard), timeMs),
   };
-  return { bound, reader, troubles };
+  return { bound, reader, troubles, tries: () => tries };
 }
 
 async function take(messages: AsyncGenerator<StreamMessage>, count: number): Promise<StreamMessage[]> {
@@ -318,7 +322,7 @@ describe('trouble', () => {
     const shard = await brittleShard(other, 902);
     await publishAll(other, shard, numbered(1, 6));
     await other.manager.streams.deleteMessage(clickStream(shard), 4, false);
-    const { reader, troubles } = readerOf(other);
+    const { reader, troubles, tries } = readerOf(other);
     const read: string[] = [];
     const reading = (async () => {
       for await (const message of reader.read(shard, 1, NOT_STOPPED)) read.push(text(message));
@@ -326,6 +330,8 @@ describe('trouble', () => {
     await expect(reading).rejects.toThrow(/^the stream of shard 902 holds no message 4, .* restore a copy/);
     expect(read).toEqual(numbered(1, 3));
     expect(troubles.map(String)).toEqual(['Error: sequence 4 did not come, the broker is at 5']);
+    // Whoever bounds an outage hears of every try.
+    expect(tries()).toBe(2);
   });
 
   test('a stream that is not there is waited for, and another one in its place is refused', async () => {
