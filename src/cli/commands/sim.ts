@@ -15,7 +15,7 @@ const SEED_MAX = 2 ** 32 - 1;
 const SEEDS_SHOWN_MAX = 10;
 
 interface SimOptions {
-  readonly seeds: number;
+  readonly seeds?: number;
   readonly seed?: number;
 }
 
@@ -25,21 +25,23 @@ export function simCommand(): Command {
       'simulate crashes, lost answers and wrong clocks, and check that every click is counted once',
     )
     .addOption(
-      new Option('--seeds <count>', 'how many runs, from seed 1 on')
-        .argParser(wholeNumberOption(1, SEED_MAX))
-        .default(SEEDS_DEFAULT),
+      new Option(
+        '--seeds <count>',
+        `how many runs, from seed 1 or --seed on (default: ${SEEDS_DEFAULT})`,
+      ).argParser(wholeNumberOption(1, SEED_MAX)),
     )
     .addOption(
-      new Option('--seed <seed>', 'play one run again and show what happens in it')
-        .argParser(wholeNumberOption(1, SEED_MAX))
-        .conflicts('seeds'),
+      new Option(
+        '--seed <seed>',
+        'where to begin; without --seeds, play this one run again and show what happens in it',
+      ).argParser(wholeNumberOption(1, SEED_MAX)),
     )
-    .action((options: SimOptions) =>
-      options.seed === undefined ? simulate(options.seeds) : replay(options.seed),
+    .action(({ seeds, seed }: SimOptions) =>
+      seed !== undefined && seeds === undefined ? replay(seed) : simulate(seed ?? 1, seeds ?? SEEDS_DEFAULT),
     );
 }
 
-async function simulate(seeds: number): Promise<void> {
+async function simulate(first: number, seeds: number): Promise<void> {
   const startedMs = performance.now();
   const sums = { seeds: 0, clicks: 0, mishaps: 0 };
   let wrong = 0;
@@ -49,7 +51,7 @@ async function simulate(seeds: number): Promise<void> {
     hideCursor: true,
   });
   if (isTty()) bar.start(seeds, 0);
-  await runSeeds({ first: 1, end: seeds + 1 }, (report) => {
+  await runSeeds({ first, end: first + seeds }, (report) => {
     if (report.kind === 'progress') {
       sums.seeds += report.seeds;
       sums.clicks += report.clicks;
