@@ -4,7 +4,7 @@ import { decodeClickBatch } from '../adapters/nats/clickBatchCodec.ts';
 import { ClickReader } from '../adapters/nats/clickReader.ts';
 import { listShards, readStreamState } from '../adapters/nats/clickStreams.ts';
 import { connectNats } from '../adapters/nats/connection.ts';
-import { Connectivity } from '../adapters/nats/connectivity.ts';
+import { onReconnect } from '../adapters/nats/connectivity.ts';
 import { serveLiveDeltas } from '../adapters/nats/liveDeltas.ts';
 import { announceChange, onOwnershipChange } from '../adapters/nats/ownershipChanges.ts';
 import { RoutingLog } from '../adapters/nats/routingLog.ts';
@@ -58,7 +58,7 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
   const reader = new ClickReader(client, manager, (shard, error, isFirst) => {
     if (isFirst) log.warn({ shard, err: error }, 'reading broke off; it goes on where it was');
   });
-  new Connectivity(nats, () => reader.reconnected());
+  void onReconnect(nats, () => reader.reconnected());
   const streams: ClickStreams = {
     list: () => listShards(manager),
     state: (shard) => readStreamState(manager, shard),

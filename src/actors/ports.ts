@@ -1,40 +1,13 @@
 /** What a shard's owner needs of the outside; main.ts hands it the adapters. */
 
 import type { Checkpoint, Heartbeat, Hold, Renewal, ShardToClaim } from '../domain/checkpoint.ts';
-import type { ClickBatch } from '../domain/clickBatch.ts';
 import type { Flush, FlushOutcome } from '../domain/flush.ts';
 import type { FoldReply } from '../domain/fold.ts';
-import type { RoutingTable } from '../domain/routingTable.ts';
-import type { StreamMessage, StreamState } from '../domain/streamMessage.ts';
+import type { ShardStreams } from '../domain/shardStreams.ts';
 
-export interface ClickStreams {
+export interface ClickStreams extends ShardStreams {
   /** The shards that exist. */
   list(): Promise<number[]>;
-  state(shard: number): Promise<StreamState>;
-  /**
-   * Messages of the stream of this incarnation from one sequence on, in order, for ever or through another one.
-   * @throws StreamGapError where the stream is another one now, went back, or holds the next message no more (I2)
-   */
-  read(
-    shard: number,
-    incarnation: string,
-    fromSequence: number,
-    stop: AbortSignal,
-    throughSequence?: number,
-  ): AsyncIterable<StreamMessage>;
-  /**
-   * The first message with this timestamp or a later one; last + 1 where there is none.
-   * @throws StreamGapError where the stream is not the one of this incarnation
-   */
-  firstSequenceAt(shard: number, incarnation: string, timeMs: number): Promise<number>;
-  /** undefined: the bytes are no ClickBatch. */
-  decode(bytes: Uint8Array): ClickBatch | undefined;
-}
-
-export interface Routing {
-  readonly table: RoutingTable;
-  /** Reads the table to at least this sequence. */
-  readThrough(sequence: number): Promise<void>;
 }
 
 export interface FoldMemory {

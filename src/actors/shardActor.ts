@@ -15,11 +15,12 @@ import type { Checkpoint, Heartbeat } from '../domain/checkpoint.ts';
 import type { DeadLetter } from '../domain/deadLetter.ts';
 import type { Flush } from '../domain/flush.ts';
 import { insist } from '../domain/insist.ts';
-import { type JudgedMessage, judgeMessage } from '../domain/judgedMessage.ts';
+import type { JudgedMessage } from '../domain/judgedMessage.ts';
+import { examineMessage, type Routing } from '../domain/shardStreams.ts';
 import { StreamGapError, type StreamMessage } from '../domain/streamMessage.ts';
 import { checkStream, type StreamPlace } from '../domain/streamPlace.ts';
 import type { Timers } from '../domain/timers.ts';
-import type { ClickStreams, FoldMemory, Ledger, Log, Routing } from './ports.ts';
+import type { ClickStreams, FoldMemory, Ledger, Log } from './ports.ts';
 import { ShardCounts } from './shardCounts.ts';
 import { Verdicts } from './verdicts.ts';
 
@@ -130,12 +131,9 @@ export class ShardActor {
     }
   }
 
-  async #examine(message: StreamMessage): Promise<JudgedMessage> {
+  #examine(message: StreamMessage): Promise<JudgedMessage> {
     const { streams, routing } = this.#parts;
-    const batch = streams.decode(message.bytes);
-    // I3: the route is checked only with every entry that the publisher knew.
-    if (batch !== undefined) await routing.readThrough(batch.routingSequence);
-    return judgeMessage(message, batch, this.shard, routing.table);
+    return examineMessage(message, this.shard, streams, routing);
   }
 
   async #apply(message: StreamMessage): Promise<void> {

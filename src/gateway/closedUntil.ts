@@ -20,31 +20,29 @@ export interface ClosedUntilParts {
 
 export class ClosedUntil {
   readonly #parts: ClosedUntilParts;
-  readonly #routing: RoutingWriter;
   #raising: Promise<void> | undefined;
   /** The last try did not go through: nobody waits for the next one. */
   #stuck = false;
 
   constructor(parts: ClosedUntilParts) {
     this.#parts = parts;
-    this.#routing = parts.routing;
   }
 
   /** The table by which clicks are routed now. */
   get table(): RoutingTable {
-    return this.#routing.table;
+    return this.#parts.routing.table;
   }
 
   /** Whether the click may be published now. */
   covers(click: ClickFacts): boolean {
-    const { table } = this.#routing;
+    const { table } = this.#parts.routing;
     // A click from the future goes by the first entry.
     return table.isFromTheFuture(click) || table.neededClosedUntilMs(click) <= table.closedUntilMs;
   }
 
   /** Raises `closed_until` where these clicks need it. Some may not be covered afterwards: then the broker is away. */
   async cover(clicks: readonly ClickFacts[]): Promise<void> {
-    const { table } = this.#routing;
+    const { table } = this.#parts.routing;
     let neededMs = 0;
     for (const click of clicks) {
       // A click from the future must not be able to push `closed_until` ahead.
@@ -60,7 +58,7 @@ export class ClosedUntil {
 
   /** Concurrent callers share a raise; who needs more than it brought raises again. */
   async #raise(neededMs: number): Promise<void> {
-    const { table } = this.#routing;
+    const { table } = this.#parts.routing;
     try {
       while (table.closedUntilMs < neededMs + RAISE_EARLY_MS) {
         this.#raising ??= this.#raiseOnce(neededMs).finally(() => {
@@ -76,7 +74,7 @@ export class ClosedUntil {
   }
 
   async #raiseOnce(neededMs: number): Promise<void> {
-    const routing = this.#routing;
+    const { routing } = this.#parts;
     await routing.read();
     if (routing.table.closedUntilMs >= neededMs + RAISE_EARLY_MS) return;
     await routing.append({ kind: 'closed_until', untilMs: neededMs + CLOSED_UNTIL_AHEAD_MS });

@@ -1,33 +1,8 @@
 /** What a recount needs of the outside; the command hands it the adapters. */
-import type { ClickBatch } from '../domain/clickBatch.ts';
 import type { ComparedWindows, WindowDifference } from '../domain/difference.ts';
 import type { RecountedWindow, WindowSelection } from '../domain/recount.ts';
 import type { CountedShard } from '../domain/replayRange.ts';
 import type { RestatementChunk, RestateOutcome } from '../domain/restatement.ts';
-import type { RoutingTable } from '../domain/routingTable.ts';
-import type { StreamMessage, StreamState } from '../domain/streamMessage.ts';
-
-export interface ClickStreams {
-  state(shard: number): Promise<StreamState>;
-  /** @throws StreamGapError where the stream is another one now, went back, or holds the next message no more (I2) */
-  read(
-    shard: number,
-    incarnation: string,
-    fromSequence: number,
-    stop: AbortSignal,
-    throughSequence: number,
-  ): AsyncIterable<StreamMessage>;
-  /** The first message with this timestamp or a later one; last + 1 where there is none. */
-  firstSequenceAt(shard: number, incarnation: string, timeMs: number): Promise<number>;
-  /** undefined: the bytes are no ClickBatch. */
-  decode(bytes: Uint8Array): ClickBatch | undefined;
-}
-
-export interface Routing {
-  readonly table: RoutingTable;
-  /** Reads the table to at least this sequence. */
-  readThrough(sequence: number): Promise<void>;
-}
 
 /** Files for the parts of a shard that is too large to be folded at once. Nobody else sees them. */
 export interface Spill {

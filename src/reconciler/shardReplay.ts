@@ -6,7 +6,6 @@
  * first, its identities spread over so many that each holds about so many records, and folded file by file.
  */
 import { foldSeconds } from '../domain/fold.ts';
-import { judgeMessage } from '../domain/judgedMessage.ts';
 import type { Recount } from '../domain/recount.ts';
 import { type ReplayRange, UndecidedError } from '../domain/replayRange.ts';
 import {
@@ -16,14 +15,15 @@ import {
   ReplayRecordDecoder,
   replayRecords,
 } from '../domain/replayRecord.ts';
+import { examineMessage, type Routing, type ShardStreams } from '../domain/shardStreams.ts';
 import { WholeFold } from '../domain/wholeFold.ts';
-import type { ClickStreams, Routing, Spill } from './ports.ts';
+import type { Spill } from './ports.ts';
 
 /** Records whose identities are in memory at a time: with some 250 bytes each, 250 MB. */
 export const PARTITION_RECORDS_MAX = 1_000_000;
 
 export interface ReplayParts {
-  readonly streams: ClickStreams;
+  readonly streams: ShardStreams;
   readonly routing: Routing;
   readonly newSpill: (parts: number) => Spill;
   readonly partitionRecordsMax: number;
@@ -91,10 +91,7 @@ async function readShard(
   for await (const message of streams.read(shard, incarnation, fromSequence, stop, throughSequence)) {
     next = message.sequence + 1;
     streamSeconds = Math.max(streamSeconds, foldSeconds(message.timestampMs));
-    const batch = streams.decode(message.bytes);
-    // I3: the route is checked only with every entry that the publisher knew.
-    if (batch !== undefined) await routing.readThrough(batch.routingSequence);
-    const judged = judgeMessage(message, batch, shard, routing.table);
+    const judged = await examineMessage(message, shard, streams, routing);
     for (const record of replayRecords(judged, streamSeconds)) take(record);
     if (recount.isFull) await parts.drain();
     const count = judged.clicks.length + judged.deadLetters.length;

@@ -163,12 +163,7 @@ describe('an actors process', () => {
   it('restarts a shard that fails after pauses that grow to a limit, while the others go on', async () => {
     const cluster = new Cluster();
     cluster.click(1);
-    const read = cluster.streams.read.bind(cluster.streams);
-    let broken = true;
-    cluster.streams.read = async function* (...given) {
-      if (broken && given[0] === 1) throw new Error('this stream cannot be read');
-      yield* read(...given);
-    };
+    const mend = cluster.breakReading(1);
     const node = cluster.node('node-1');
     await node.start();
     const right = [250, 500, 1_000, 2_000, 4_000, 8_000, 10_000, 10_000];
@@ -184,7 +179,7 @@ describe('an actors process', () => {
     await until(() => cluster.pauses(1).length === right.length + 1);
     cluster.click(0);
     await until(() => cluster.valid === 1);
-    broken = false;
+    mend();
     cluster.nowMs += 10_000;
     await until(() => cluster.valid === 2);
   });

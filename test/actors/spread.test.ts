@@ -153,12 +153,7 @@ describe('a node that crashes', () => {
 
   it('is replaced also in a shard that failed on the other node a moment ago', async () => {
     const cluster = new Cluster(2);
-    const read = cluster.streams.read.bind(cluster.streams);
-    let broken = true;
-    cluster.streams.read = async function* (...given) {
-      if (broken && given[0] === 1) throw new Error('this stream cannot be read');
-      yield* read(...given);
-    };
+    const mend = cluster.breakReading(1);
     const node = cluster.node('node-1');
     await node.start();
     // Until its own pause for the shard is longer than any lease.
@@ -168,7 +163,7 @@ describe('a node that crashes', () => {
     }
     await until(() => cluster.pauses(1).length === 8);
     expect(cluster.pauses(1).at(-1)).toBe(10_000);
-    broken = false;
+    mend();
     // It is another one's before that pause is over, and that one dies.
     await cluster.pass(LEASE_MS + 1);
     const other = cluster.ledger.of('node-2', LEASE_MS);

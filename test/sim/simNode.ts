@@ -1,6 +1,7 @@
 /** An actors process of the simulation: the real node over simulated connections. */
 import { ActorNode } from '../../src/actors/node.ts';
-import type { ClickStreams, FoldMemory, Ledger, OwnershipChanges, Routing } from '../../src/actors/ports.ts';
+import type { ClickStreams, FoldMemory, Ledger, OwnershipChanges } from '../../src/actors/ports.ts';
+import type { Routing } from '../../src/domain/shardStreams.ts';
 import type { StreamMessage } from '../../src/domain/streamMessage.ts';
 import { SimProcess } from './simProcess.ts';
 import type { World } from './world.ts';

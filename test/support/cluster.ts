@@ -70,6 +70,18 @@ export class Cluster {
     return node;
   }
 
+  /** The stream of this shard cannot be read, until what is returned is called. */
+  breakReading(shard: number): () => void {
+    const read = this.streams.read.bind(this.streams);
+    this.streams.read = async function* (...given) {
+      if (given[0] === shard) throw new Error('this stream cannot be read');
+      yield* read(...given);
+    };
+    return () => {
+      this.streams.read = read;
+    };
+  }
+
   /** Nothing of what this node does reaches the ledger from now on; it does not hear of it. */
   crash(name: string): void {
     this.#crashed.add(name);

@@ -11,26 +11,23 @@
  * in the stream itself, or another stream in its place, is an error.
  */
 import {
-  AckPolicy,
   type Consumer,
   type ConsumerConfig,
   DeliverPolicy,
   type JetStreamClient,
   type JetStreamManager,
   type JsMsg,
-  nanos,
 } from 'nats';
 import { StreamGapError, type StreamMessage } from '../../domain/streamMessage.ts';
 import { checkIncarnation, checkStream, type StreamPlace } from '../../domain/streamPlace.ts';
 import { clickStream, readStreamState } from './clickStreams.ts';
+import { discardConsumer, FETCH_EXPIRES_MS, openShardConsumer, type ShardConsumer } from './shardConsumer.ts';
 
 /**
  * Sixteen readers with this much in flight stay below the broker's limit of 64 MiB for a connection. The client adds
  * a limit of its own, 100 messages a portion.
  */
 const FETCH_BYTES_MAX = 2 * 1024 * 1024;
-const FETCH_EXPIRES_MS = 5_000;
-const CONSUMER_INACTIVE_MS = 60_000;
 const RETRY_MS = 250;
 /** What so many consumers, made for it, do not deliver is not on the stream. */
 const HOLES_MAX = 3;
@@ -99,13 +96,13 @@ export class ClickReader {
           }
           this.#onTrouble(shard, error, !isBroken);
           isBroken = true;
-          if (consumer !== undefined) discard(consumer);
+          if (consumer !== undefined) discardConsumer(consumer);
           consumer = undefined;
           await Bun.sleep(RETRY_MS);
         }
       }
     } finally {
-      if (consumer !== undefined) discard(consumer);
+      if (consumer !== undefined) discardConsumer(consumer);
     }
   }
 
@@ -133,7 +130,7 @@ export class ClickReader {
         throw new Error(`${clickStream(shard)} did not deliver the first message at ${timeMs}`);
       return message.seq;
     } finally {
-      discard(handle);
+      discardConsumer(handle);
     }
   }
 
@@ -151,27 +148,14 @@ export class ClickReader {
       checkStream(await readStreamState(this.#manager, shard), place);
       return consumer.handle;
     } catch (error) {
-      discard(consumer.handle);
+      discardConsumer(consumer.handle);
       throw error;
     }
   }
 
-  async #consumer(shard: number, from: Partial<ConsumerConfig>): Promise<OpenConsumer> {
-    const info = await this.#manager.consumers.add(clickStream(shard), {
-      ack_policy: AckPolicy.None,
-      mem_storage: true,
-      inactive_threshold: nanos(CONSUMER_INACTIVE_MS),
-      ...from,
-    });
-    const handle = await this.#client.consumers.get(clickStream(shard), info.name);
-    return { handle, pending: info.num_pending };
+  #consumer(shard: number, from: Partial<ConsumerConfig>): Promise<ShardConsumer> {
+    return openShardConsumer(this.#client, this.#manager, shard, from);
   }
-}
-
-interface OpenConsumer {
-  readonly handle: Consumer;
-  /** Messages that it had to deliver when it was made. */
-  readonly pending: number;
 }
 
 /**
@@ -201,9 +185,4 @@ class DeliveryHole extends Error {
 
 function toStreamMessage(message: JsMsg): StreamMessage {
   return { sequence: message.seq, timestampMs: message.info.timestampNanos / 1e6, bytes: message.data };
-}
-
-/** The broker removes a forgotten consumer by itself; saying so only makes it sooner. */
-function discard(consumer: Consumer): void {
-  void consumer.delete().catch(() => undefined);
 }

@@ -6,11 +6,8 @@ import { Events, type NatsConnection } from 'nats';
 
 export class Connectivity {
   #connected = true;
-  readonly #onReconnect: () => void;
 
-  /** @param onReconnect hears that the connection stands again after it broke: what was on its way is lost */
-  constructor(connection: NatsConnection, onReconnect: () => void = () => undefined) {
-    this.#onReconnect = onReconnect;
+  constructor(connection: NatsConnection) {
     void this.#follow(connection);
   }
 
@@ -21,11 +18,13 @@ export class Connectivity {
   async #follow(connection: NatsConnection): Promise<void> {
     for await (const { type } of connection.status()) {
       if (type === Events.Disconnect) this.#connected = false;
-      if (type === Events.Reconnect) {
-        this.#connected = true;
-        this.#onReconnect();
-      }
+      if (type === Events.Reconnect) this.#connected = true;
     }
     this.#connected = false;
   }
+}
+
+/** Calls `heard` whenever the connection stands again after it broke: what was on its way is lost. */
+export async function onReconnect(connection: NatsConnection, heard: () => void): Promise<void> {
+  for await (const { type } of connection.status()) if (type === Events.Reconnect) heard();
 }

@@ -5,23 +5,15 @@
  * "Not there" lets a batch be published, and perhaps be counted a second time. So it is only said when every message of
  * the time in question was seen: nothing may be missing in the delivery, up to where the stream ended at the beginning.
  */
-import {
-  AckPolicy,
-  type Consumer,
-  DeliverPolicy,
-  type JetStreamClient,
-  type JetStreamManager,
-  nanos,
-} from 'nats';
+import { type Consumer, DeliverPolicy, type JetStreamClient, type JetStreamManager } from 'nats';
 import { clickStream } from './clickStreams.ts';
+import { discardConsumer, FETCH_EXPIRES_MS, openShardConsumer } from './shardConsumer.ts';
 
 const ID_HEADER = 'Nats-Msg-Id';
 /** The broker's clock stamps the messages; the gateway's says from when on. */
 const CLOCKS_APART_MS = 600_000;
 /** Headers alone: some hundred bytes each. */
 const FETCH_MESSAGES_MAX = 5_000;
-const FETCH_EXPIRES_MS = 5_000;
-const CONSUMER_INACTIVE_MS = 60_000;
 
 export class StandingBatches {
   readonly #client: JetStreamClient;
@@ -45,25 +37,16 @@ export class StandingBatches {
     const from = new Date(Math.max(0, sinceMs - CLOCKS_APART_MS));
     const { state } = await this.#manager.streams.info(clickStream(shard));
     if (state.messages === 0 || new Date(state.last_ts) < from) return new Set();
-    const consumer = await this.#headersFrom(shard, from);
-    try {
-      return await findUpTo(consumer, state.last_seq, batchIds, stop);
-    } finally {
-      // The broker removes a forgotten consumer by itself; saying so only makes it sooner.
-      void consumer.delete().catch(() => undefined);
-    }
-  }
-
-  async #headersFrom(shard: number, from: Date): Promise<Consumer> {
-    const { name } = await this.#manager.consumers.add(clickStream(shard), {
-      ack_policy: AckPolicy.None,
+    const { handle } = await openShardConsumer(this.#client, this.#manager, shard, {
       deliver_policy: DeliverPolicy.StartTime,
       opt_start_time: from.toISOString(),
       headers_only: true,
-      mem_storage: true,
-      inactive_threshold: nanos(CONSUMER_INACTIVE_MS),
     });
-    return this.#client.consumers.get(clickStream(shard), name);
+    try {
+      return await findUpTo(handle, state.last_seq, batchIds, stop);
+    } finally {
+      discardConsumer(handle);
+    }
   }
 }
 

@@ -1,9 +1,11 @@
 /** Day partitions of `ad_minute`, made when a day is first needed. */
-import type { Pool } from 'pg';
+import { DatabaseError, type Pool } from 'pg';
 
 const DAY_MS = 86_400_000;
 /** Any number, the same everywhere: who makes a partition holds this advisory lock. */
 const LOCK_ID = 6_210_384_114;
+/** SQLSTATE check_violation: of `ad_minute` it says that a row's day has no partition. */
+const NO_PARTITION = '23514';
 
 export class DayPartitions {
   readonly #pool: Pool;
@@ -14,16 +16,25 @@ export class DayPartitions {
     this.#pool = pool;
   }
 
-  /** Makes what is missing of the partitions for these minutes (first milliseconds of minute windows). */
+  /**
+   * Does `write` with the partitions for these minutes there (first milliseconds of minute windows). Where it fails
+   * because one is not there after all, the next try looks again.
+   */
+  async with<T>(minutes: Iterable<number>, write: () => Promise<T>): Promise<T> {
+    await this.ensure(minutes);
+    try {
+      return await write();
+    } catch (error) {
+      if (error instanceof DatabaseError && error.code === NO_PARTITION) this.#days.clear();
+      throw error;
+    }
+  }
+
+  /** Makes what is missing of the partitions for these minutes. */
   async ensure(minutes: Iterable<number>): Promise<void> {
     const days = new Set<number>();
     for (const minute of minutes) days.add(Math.floor(minute / DAY_MS));
     for (const day of days) await this.#ensureDay(day);
-  }
-
-  /** Looks again for every partition: one that was known is not there. */
-  forget(): void {
-    this.#days.clear();
   }
 
   #ensureDay(day: number): Promise<void> {
@@ -40,8 +51,9 @@ export class DayPartitions {
     const from = new Date(day * DAY_MS).toISOString();
     const to = new Date((day + 1) * DAY_MS).toISOString();
     const table = `ad_minute_${from.slice(0, 10).replaceAll('-', '_')}`;
-    // One that was detached is attached again: its day is needed. Made apart and then attached: unlike `create table … partition of`, that does not lock out readers. Looked up
-    // in pg_class, because to_regclass may answer from a cache that is older than the lock.
+    // One that was detached is attached again: its day is needed. Made apart and then attached: unlike `create table …
+    // partition of`, that does not lock out readers. Looked up in pg_class, because to_regclass may answer from a cache
+    // that is older than the lock.
     await this.#pool.query(`do $$ begin
       perform pg_advisory_xact_lock(${LOCK_ID});
       if not exists (select from pg_class where relname = '${table}' and relnamespace = current_schema()::regnamespace) then

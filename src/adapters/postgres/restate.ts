@@ -2,7 +2,7 @@
  * Restates windows: one statement, hence one transaction, moves the run's fence, adds the differences to the counts (I10)
  * and writes each down (I13). Where another run has begun it does nothing of that.
  */
-import { DatabaseError, type Pool } from 'pg';
+import type { Pool } from 'pg';
 import type { RestatementChunk, RestateOutcome } from '../../domain/restatement.ts';
 import { COUNT_COLUMNS, eachCount } from './countColumns.ts';
 import type { DayPartitions } from './dayPartitions.ts';
@@ -38,9 +38,6 @@ const RESTATE = {
 
 const READ = 'select run, chunk from reconcile_run';
 
-/** SQLSTATE check_violation: here it says that a row's day has no partition. */
-const NO_PARTITION = '23514';
-
 /** The number of a new run. */
 export async function beginReconcileRun(pool: Pool): Promise<number> {
   const { rows } = await pool.query<{ run: string }>(RAISE);
@@ -53,16 +50,11 @@ export async function restate(
   partitions: DayPartitions,
   chunk: RestatementChunk,
 ): Promise<RestateOutcome> {
-  await partitions.ensure(chunk.differences.map(({ minute }) => minute));
-  let moved: boolean;
-  try {
-    const { rows } = await pool.query<{ moved: string }>(RESTATE, parameters(chunk));
-    moved = rows[0]?.moved === '1';
-  } catch (error) {
-    if (error instanceof DatabaseError && error.code === NO_PARTITION) partitions.forget();
-    throw error;
-  }
-  return moved ? { kind: 'restated' } : explain(pool, chunk);
+  const minutes = chunk.differences.map(({ minute }) => minute);
+  const { rows } = await partitions.with(minutes, () =>
+    pool.query<{ moved: string }>(RESTATE, parameters(chunk)),
+  );
+  return rows[0]?.moved === '1' ? { kind: 'restated' } : explain(pool, chunk);
 }
 
 /** The fence was not where this run left it: an earlier try went through, or another run has begun. */

@@ -10,7 +10,7 @@ import { RecountSession } from '../../adapters/postgres/recountSession.ts';
 import { beginReconcileRun, restate } from '../../adapters/postgres/restate.ts';
 import { systemTimers } from '../../adapters/system/timers.ts';
 import { UndecidedError } from '../../domain/replayRange.ts';
-import type { ClickStreams } from '../../reconciler/ports.ts';
+import type { ShardStreams } from '../../domain/shardStreams.ts';
 import {
   type Reconciled,
   type ReconcileRequest,
@@ -69,7 +69,7 @@ function streamsOf(
   watcher: ReconcileWatcher,
   nowMs: () => number,
   stop: AbortController,
-): ClickStreams {
+): ShardStreams {
   let readMs = nowMs();
   const reader = new ClickReader(client, manager, (shard, error) => {
     watcher.troubled(error);

@@ -3,7 +3,7 @@ import { RetentionPolicy, StorageType } from 'nats';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { ClickReader } from '../../../src/adapters/nats/clickReader.ts';
 import { clickStream, clickSubject, readStreamState } from '../../../src/adapters/nats/clickStreams.ts';
-import { Connectivity } from '../../../src/adapters/nats/connectivity.ts';
+import { onReconnect } from '../../../src/adapters/nats/connectivity.ts';
 import { StreamGapError, type StreamMessage } from '../../../src/domain/streamMessage.ts';
 import { FaultProxy } from '../../support/faultProxy.ts';
 import { startNats } from '../../support/nats.ts';
@@ -241,7 +241,7 @@ describe('trouble', () => {
       onTestFinished(() => proxy.close());
       const behind = await brokerForTest(server.url.replace(`:${server.port}`, `:${proxy.port}`));
       const { bound, reader, troubles } = readerOf(behind);
-      if (tellsReconnect) new Connectivity(behind.connection, () => bound.reconnected());
+      if (tellsReconnect) void onReconnect(behind.connection, () => bound.reconnected());
       const stop = new AbortController();
       const messages = reader.read(shard, 1, stop.signal);
       expect(textOf(await messages.next())).toBe('one');
