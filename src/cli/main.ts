@@ -15,6 +15,7 @@ import { importCommand } from './commands/import.ts';
 import { migrateCommand } from './commands/migrate.ts';
 import { queryCommand } from './commands/query.ts';
 import { reconcileCommand } from './commands/reconcile.ts';
+import { rulesCommand } from './commands/rules.ts';
 import { signCommand } from './commands/sign.ts';
 import { simCommand } from './commands/sim.ts';
 import { testCommand } from './commands/test.ts';
@@ -39,6 +40,7 @@ function program(): Command {
     queryCommand(),
     reconcileCommand(),
     deadLettersCommand(),
+    rulesCommand(),
     foldMemoryCommand(),
     migrateCommand(),
     simCommand(),

@@ -6,7 +6,7 @@ import { prepareTopology, TopologyError } from '../adapters/nats/topology.ts';
 import { migrate } from '../adapters/postgres/migrate.ts';
 import { checkPostgres } from '../adapters/postgres/requirements.ts';
 import { checkRedis } from '../adapters/redis/requirements.ts';
-import { RULE_SET_VERSION } from '../domain/ruleSet.ts';
+import { FIRST_RULE_SET } from '../domain/ruleSet.ts';
 import { CliError } from './cliError.ts';
 
 /** Names of the migrations that were missing. May run any number of times. */
@@ -32,7 +32,7 @@ export async function prepareInstallation(
   const nats = await connectNats(settings.natsUrl, 'migrate');
   try {
     const { shards, streamMaxAgeMs, dedupHorizonMs, maxEventAgeMs, maxFutureSkewMs } = settings;
-    const rules = { version: RULE_SET_VERSION, dedupHorizonMs, maxEventAgeMs, maxFutureSkewMs };
+    const rules = { version: FIRST_RULE_SET, dedupHorizonMs, maxEventAgeMs, maxFutureSkewMs };
     await prepareTopology(nats, { shards, streamMaxAgeMs, rules });
   } catch (error) {
     if (error instanceof TopologyError) throw new CliError(error.message);

@@ -3,9 +3,8 @@
  * live path, the simulator and the reconciler call this same function and get the same answer for ever. Whether
  * a billable click is the first of its impression is the fold's to say (I4).
  */
-import { isbot } from 'isbot';
-import { LRUCache } from 'lru-cache';
 import type { ClickFacts } from './clickRecord.ts';
+import { isProgram } from './programNames.ts';
 import type { RuleSet } from './ruleSet.ts';
 import { uuid7TimeMs } from './uuid7.ts';
 
@@ -56,7 +55,7 @@ export function judge(facts: ClickFacts, rules: RuleSet): Judgement {
     impossibleTimes(facts, rules) ??
     badSignature(facts) ??
     (facts.test ? TEST : undefined) ??
-    program(facts) ??
+    program(facts, rules) ??
     BILLABLE
   );
 }
@@ -95,23 +94,11 @@ function badSignature(facts: ClickFacts): Judgement | undefined {
   return facts.signature === 'EXPIRED' ? SIGNATURE_EXPIRED : undefined;
 }
 
-function program(facts: ClickFacts): Judgement | undefined {
+function program(facts: ClickFacts, rules: RuleSet): Judgement | undefined {
   if (facts.head) return HEAD;
   if (facts.prefetch) return PREFETCH;
   if (facts.userAgent === undefined) return undefined;
   // isbot takes an empty text for a person's.
   if (facts.userAgent === '') return facts.channel === 'HTTP' ? USER_AGENT_EMPTY : undefined;
-  return isBot(facts.userAgent) ? USER_AGENT_BOT : undefined;
-}
-
-/** What the bot list said of the user agents seen last. It always says the same, and takes longer than all else here. */
-const known = new LRUCache<string, boolean>({ max: 10_000 });
-
-function isBot(userAgent: string): boolean {
-  let answer = known.get(userAgent);
-  if (answer === undefined) {
-    answer = isbot(userAgent);
-    known.set(userAgent, answer);
-  }
-  return answer;
+  return isProgram(facts.userAgent, rules.version) ? USER_AGENT_BOT : undefined;
 }

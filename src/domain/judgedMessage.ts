@@ -8,6 +8,8 @@ import type { DeadLetter } from './deadLetter.ts';
 import { FOLD_RECORD_BYTES, VERDICT_LETTERS, writeFoldRecord } from './fold.ts';
 import { isEventTimePossible, type Judgement, judge } from './judge.ts';
 import type { RoutingTable } from './routingTable.ts';
+import type { RuleSet } from './ruleSet.ts';
+import type { RulesInForce } from './rulesInForce.ts';
 import { type Disposition, minuteOf } from './windowCounts.ts';
 
 export interface JudgedMessage {
@@ -34,12 +36,14 @@ export type RecordOutcome =
  * Judges the records of a message.
  * @param batch undefined where the message's bytes are no ClickBatch
  * @param table read at least up to the batch's routing sequence
+ * @param rules the table's own, but where clicks are judged again
  */
 export function judgeMessage(
   message: { readonly sequence: number; readonly bytes: Uint8Array },
   batch: ClickBatch | undefined,
   shard: number,
   table: RoutingTable,
+  rules: RulesInForce = table,
 ): JudgedMessage {
   if (batch === undefined) {
     const letter: DeadLetter = {
@@ -55,7 +59,7 @@ export function judgeMessage(
   const folded = Buffer.alloc(batch.records.length * FOLD_RECORD_BYTES);
   const view = new DataView(folded.buffer, folded.byteOffset, folded.length);
   for (const [index, record] of batch.records.entries()) {
-    const outcome = judgeRecord(record, table, view, clicks.length * FOLD_RECORD_BYTES);
+    const outcome = judgeRecord(record, table, view, clicks.length * FOLD_RECORD_BYTES, rules);
     if (outcome.kind === 'judged' && outcome.shard === shard) {
       clicks.push(outcome.click);
     } else {
@@ -77,10 +81,11 @@ export function judgeRecord(
   table: RoutingTable,
   fold: DataView,
   offset: number,
+  rules: RulesInForce = table,
 ): RecordOutcome {
   if (facts === undefined) return UNDECODABLE;
   try {
-    const click = judgeClick(facts, table);
+    const click = judgeClick(facts, rules.rulesOf(facts));
     writeFoldRecord(facts, click.judgement.kind === 'billable', fold, offset);
     return { kind: 'judged', shard: table.route(facts), click };
   } catch (error) {
@@ -90,7 +95,7 @@ export function judgeRecord(
 
 const UNDECODABLE: RecordOutcome = Object.freeze({ kind: 'undecodable' });
 
-function judgeClick(facts: ClickFacts, { rules }: RoutingTable): JudgedClick {
+function judgeClick(facts: ClickFacts, rules: RuleSet): JudgedClick {
   // An event time that cannot be believed would open windows anywhere between 1970 and 287,396.
   const bookedMs = isEventTimePossible(facts, rules) ? facts.eventTimeMs : facts.receivedMs;
   return { facts, judgement: judge(facts, rules), minute: minuteOf(bookedMs) };

@@ -7,7 +7,7 @@
 import type { ClickFacts } from './clickRecord.ts';
 import { IDENTITY_HASH_BYTES, routingTimeMs, writeIdentityHash } from './identity.ts';
 import { isFromTheFuture } from './judge.ts';
-import type { RuleSet } from './ruleSet.ts';
+import { checkRuleSet, type RuleSet } from './ruleSet.ts';
 import { uuid7TimeMs } from './uuid7.ts';
 
 export type RoutingEntry =
@@ -17,6 +17,8 @@ export type RoutingEntry =
   | { readonly kind: 'shards'; readonly shards: number; readonly fromMs: number }
   /** From `fromMs` on the ad's clicks are spread over `fanOut` shards. */
   | { readonly kind: 'fan_out'; readonly adId: string; readonly fanOut: number; readonly fromMs: number }
+  /** Clicks whose click_id was made at `fromMs` or later are judged by this rule set. */
+  | { readonly kind: 'rules'; readonly version: number; readonly fromMs: number }
   /** Clicks before this moment may be published. */
   | { readonly kind: 'closed_until'; readonly untilMs: number };
 
@@ -36,11 +38,13 @@ const identityBytes = new DataView(new ArrayBuffer(IDENTITY_HASH_BYTES));
 
 /** The table as read up to one sequence of its stream. Grows only by `append`. */
 export class RoutingTable {
+  /** As the installation was made; of all later rule sets only the version is another. */
   readonly rules: RuleSet;
   #sequence: number;
   #closedUntilMs = 0;
   readonly #shards: Step[];
   readonly #fanOuts = new Map<string, Step[]>();
+  readonly #versions: Step[] = [];
 
   private constructor(sequence: number, shards: number, rules: RuleSet) {
     this.#sequence = sequence;
@@ -48,10 +52,11 @@ export class RoutingTable {
     this.rules = rules;
   }
 
-  /** The table that its first entry makes. @throws Error where that is no `created` entry. */
+  /** The table that its first entry makes. @throws Error where that is no `created` entry, or of unknown rules. */
   static create(sequence: number, entry: RoutingEntry): RoutingTable {
     if (entry.kind !== 'created')
       throw new Error(`the routing table starts with ${entry.kind}, it must start with created`);
+    checkRuleSet(entry.rules.version);
     return new RoutingTable(sequence, entry.shards, entry.rules);
   }
 
@@ -82,6 +87,10 @@ export class RoutingTable {
       case 'shards':
         this.#appendStep(this.#shards, entry.fromMs, entry.shards);
         break;
+      case 'rules':
+        checkRuleSet(entry.version);
+        this.#appendStep(this.#versions, entry.fromMs, entry.version);
+        break;
       case 'fan_out': {
         const steps = this.#fanOuts.get(entry.adId) ?? [];
         this.#appendStep(steps, entry.fromMs, entry.fanOut);
@@ -98,6 +107,18 @@ export class RoutingTable {
     }
     // Two entries for the same moment: the later one rules, everywhere alike.
     steps.push({ fromMs: Math.max(fromMs, steps.at(-1)?.fromMs ?? 0), value });
+  }
+
+  /** The rule sets in the order of their adoption, each from a click_id's time on. */
+  get adoptedRules(): readonly { readonly version: number; readonly fromMs: number }[] {
+    return this.#versions.map(({ value, fromMs }) => ({ version: value, fromMs }));
+  }
+
+  /** The rules that were in force at the click_id's own time (I11). */
+  rulesOf(facts: ClickFacts): RuleSet {
+    if (this.#versions.length === 0) return this.rules;
+    const version = valueAt(this.#versions, uuid7TimeMs(facts.clickId), this.rules.version);
+    return version === this.rules.version ? this.rules : { ...this.rules, version };
   }
 
   /** Whether one of the click's UUIDs lies too far ahead of its receipt: such a click goes by the first entry. */

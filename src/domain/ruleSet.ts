@@ -1,8 +1,9 @@
 /**
- * The rules by which clicks are judged. They are written down when an installation is made (in the routing
- * table's stream), so that every process, also one that replays years later, judges alike (I11).
+ * The rules by which clicks are judged. They are written down in the routing table's stream, when an installation is
+ * made and when it adopts another rule set, so that every process, also one that replays years later, judges alike (I11).
  */
 export interface RuleSet {
+  /** Names the lists of programs, as in `RULE_SETS`. */
   readonly version: number;
   /** Clicks further ahead of the gateway's clock than this are defective. */
   readonly maxFutureSkewMs: number;
@@ -12,9 +13,38 @@ export interface RuleSet {
   readonly dedupHorizonMs: number;
 }
 
+/** Names of user agents that are programs, as one release of a package lists them. */
+export interface BotList {
+  readonly package: 'isbot' | 'crawler-user-agents';
+  readonly version: string;
+  /** Only entries of these kinds; not given: all. */
+  readonly kinds?: readonly string[];
+}
+
 /**
- * Version 1 judges user agents by the list in isbot 5.2.3. Another release of that list judges differently, so
- * it belongs to another version; a test holds the installed package against this.
+ * The rule sets that this release knows. One is never edited: another release of a list judges user agents differently,
+ * so it belongs to another version. A test holds the installed packages against this.
+ *
+ * Version 2 adds programs that load pages to test or to keep them. The other kinds of that list are left out: their
+ * patterns also match browsers inside of apps and whole models of telephones, whose clicks are people's.
  */
-export const RULE_SET_VERSION = 1;
-export const BOT_LIST = { package: 'isbot', version: '5.2.3' } as const;
+export const RULE_SETS: Readonly<Record<number, readonly BotList[]>> = {
+  1: [{ package: 'isbot', version: '5.2.3' }],
+  2: [
+    { package: 'isbot', version: '5.2.3' },
+    { package: 'crawler-user-agents', version: '1.60.0', kinds: ['monitoring', 'archiver'] },
+  ],
+};
+
+/** What a new installation judges by. */
+export const FIRST_RULE_SET = 1;
+
+export const KNOWN_RULE_SETS: readonly number[] = Object.keys(RULE_SETS).map(Number);
+
+/** @throws Error where this release does not know the rule set: it would judge otherwise than those who do. */
+export function checkRuleSet(version: number): void {
+  if (RULE_SETS[version] !== undefined) return;
+  throw new Error(
+    `rule set ${version} is not known to this release, which knows ${KNOWN_RULE_SETS.join(', ')}: right is the release that it came with, or a newer one`,
+  );
+}

@@ -21,7 +21,6 @@ import {
   UndecidedError,
 } from '../domain/replayRange.ts';
 import type { RestatementChunk } from '../domain/restatement.ts';
-import { RULE_SET_VERSION } from '../domain/ruleSet.ts';
 import type { Timers } from '../domain/timers.ts';
 import type { RecountSession, Restatements } from './ports.ts';
 import { type ReplayParts, replayShard } from './shardReplay.ts';
@@ -72,7 +71,6 @@ export interface Reconciled {
 
 /** @throws UndecidedError, StreamGapError, or what else kept it from a decision */
 export async function reconcile(request: ReconcileRequest, parts: ReconcileParts): Promise<Reconciled> {
-  refuseOtherRules(parts);
   const run = request.apply ? await parts.restatements.begin() : undefined;
   const session = await parts.openSession();
   try {
@@ -88,15 +86,6 @@ export async function reconcile(request: ReconcileRequest, parts: ReconcileParts
   } finally {
     await session.close();
   }
-}
-
-/** Another release judges user agents by another list. */
-function refuseOtherRules({ routing }: ReconcileParts): void {
-  const { version } = routing.table.rules;
-  if (version === RULE_SET_VERSION) return;
-  throw new UndecidedError(
-    `the clicks are counted by rule set ${version}, this release knows rule set ${RULE_SET_VERSION}: right is the release that counts`,
-  );
 }
 
 /** All before the first is read: what cannot be decided is said at once. */

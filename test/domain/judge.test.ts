@@ -107,6 +107,32 @@ describe('the judge', () => {
     expect(judged({ userAgent })).toBe('billable');
   });
 
+  it.each([
+    [
+      'GTmetrix',
+      'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/117.0.0.0 Safari/537.36 GTmetrix',
+    ],
+    ['Googlebot', 'Googlebot/2.1 (+http://www.google.com/bot.html)'],
+  ])('finds %s by rule set 2', (_, userAgent) => {
+    const judgement = judge(factsOf({ userAgent }), { ...RULES, version: 2 });
+    expect(judgement).toMatchObject({ disposition: 'GIVT', reason: 'user_agent_bot' });
+  });
+
+  it('finds a page test to be a program by rule set 2 only, and browsers inside of apps by none', () => {
+    const pageTest = factsOf({
+      userAgent: 'Mozilla/5.0 (X11; Linux x86_64) Chrome/117.0.0.0 Safari/537.36 GTmetrix',
+    });
+    const app = factsOf({
+      userAgent:
+        'Mozilla/5.0 (Linux; Android 16; Pixel 10) Version/4.0 Chrome/146.0 Mobile Safari/537.36 MetaIAB Facebook',
+    });
+    for (const version of [1, 2, 1, 2]) {
+      const rules = { ...RULES, version };
+      expect(judge(pageTest, rules).kind).toBe(version === 1 ? 'billable' : 'refused');
+      expect(judge(app, rules).kind).toBe('billable');
+    }
+  });
+
   it('depends on facts and rules alone: copies get one judgement, at any time, after any other', () => {
     const near = (middle: number, around: number) =>
       fc.oneof(

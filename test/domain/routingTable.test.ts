@@ -51,6 +51,7 @@ describe('a routing table', () => {
   it.each<RoutingEntry>([
     { kind: 'shards', shards: 4, fromMs: NOON_MS - 1 },
     { kind: 'fan_out', adId: 'ad-1', fanOut: 2, fromMs: NOON_MS - 1 },
+    { kind: 'rules', version: 2, fromMs: NOON_MS - 1 },
   ])('refuses an entry of $kind below closed_until, and is not changed by it', (entry) => {
     const table = tableOf({ kind: 'closed_until', untilMs: NOON_MS });
     expect(() => table.append(3, entry)).toThrow(`below closed_until ${NOON_MS}`);
@@ -63,6 +64,27 @@ describe('a routing table', () => {
   it('knows how many shards the newest entry asks for', () => {
     expect(tableOf().newestShards).toBe(SHARDS);
     expect(tableOf({ kind: 'shards', shards: 32, fromMs: NOON_MS }).newestShards).toBe(32);
+  });
+
+  it('refuses rules that this release does not know', () => {
+    const rules = { ...RULES, version: 99 };
+    expect(() => RoutingTable.create(1, { kind: 'created', shards: 1, rules })).toThrow('rule set 99');
+    const table = tableOf();
+    expect(() => table.append(2, { kind: 'rules', version: 99, fromMs: NOON_MS })).toThrow('rule set 99');
+    expect([table.sequence, table.adoptedRules]).toEqual([1, []]);
+  });
+
+  it('judges by the rules in force at the time of the click_id, not of the impression or the event', () => {
+    const table = tableOf(
+      { kind: 'rules', version: 2, fromMs: NOON_MS },
+      { kind: 'rules', version: 1, fromMs: NOON_MS + 10 },
+    );
+    const versionAt = (clickMs: number) =>
+      table.rulesOf(
+        factsOf({ clickId: uuid7At(clickMs), impressionId: uuid7At(NOON_MS - 1), eventTimeMs: NOON_MS - 1 }),
+      ).version;
+    expect([-1, 0, 9, 10].map((offset) => versionAt(NOON_MS + offset))).toEqual([1, 2, 2, 1]);
+    expect(table.rulesOf(clickAt(NOON_MS))).toEqual({ ...RULES, version: 2 });
   });
 
   it('needs closed_until beyond both times of a click', () => {

@@ -31,6 +31,7 @@ const entrySchema: z.ZodType<RoutingEntry> = z.discriminatedUnion('kind', [
   }),
   z.object({ kind: z.literal('shards'), shards: count, fromMs: milliseconds }),
   z.object({ kind: z.literal('fan_out'), adId: z.string(), fanOut: count, fromMs: milliseconds }),
+  z.object({ kind: z.literal('rules'), version: count, fromMs: milliseconds }),
   z.object({ kind: z.literal('closed_until'), untilMs: milliseconds }),
 ]);
 

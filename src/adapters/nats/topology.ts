@@ -48,13 +48,11 @@ function checkFixed(rules: RuleSet, shards: number, topology: Topology): void {
     ['DEDUP_HORIZON', 'dedupHorizonMs'],
     ['MAX_EVENT_AGE', 'maxEventAgeMs'],
     ['MAX_FUTURE_SKEW', 'maxFutureSkewMs'],
-    ['the rule set of this release', 'version'],
   ];
   for (const [name, key] of fixed) {
     if (rules[key] === topology.rules[key]) continue;
-    const shown = (value: number) => (key === 'version' ? `${value}` : formatDuration(value));
     throw new TopologyError(
-      `${name} is ${shown(topology.rules[key])}, but this installation was made with ${shown(rules[key])}: clicks already counted were judged by that, so it cannot change`,
+      `${name} is ${formatDuration(topology.rules[key])}, but this installation was made with ${formatDuration(rules[key])}: clicks already counted were judged by that, so it cannot change`,
     );
   }
 }

@@ -115,7 +115,6 @@ test.each([
   ['DEDUP_HORIZON', { dedupHorizonMs: 2 * DAY_MS }, '2d', '1d'],
   ['MAX_EVENT_AGE', { maxEventAgeMs: 60_000 }, '1m', '1y'],
   ['MAX_FUTURE_SKEW', { maxFutureSkewMs: 0 }, '0ms', '5m'],
-  ['the rule set of this release', { version: 2 }, '2', '1'],
 ])('another %s is refused with both values, and nothing is made', async (name, change, here, there) => {
   await prepareTopology(broker.connection, TOPOLOGY);
   const other = { ...TOPOLOGY, shards: 9, rules: { ...TOPOLOGY.rules, ...change } };
