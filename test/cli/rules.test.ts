@@ -41,7 +41,9 @@ async function run(...words: string[]) {
 }
 
 test('an adopted rule set judges clicks from closed_until on, is shown, and is adopted once', async () => {
-  expect((await run('list')).out).toMatch(/ 1 {2}isbot 5\.2\.3 +the first *\n.* 2 .*crawler-user-agents .* –/);
+  expect((await run('list')).out).toMatch(
+    / 1 {2}isbot 5\.2\.3 +the first *\n.* 2 .*crawler-user-agents .* –/,
+  );
   expect(await run('adopt', '2')).toEqual({
     code: 0,
     out: 'clicks made from 2025-06-15 12:00:00 UTC on are judged by rule set 2\n',
