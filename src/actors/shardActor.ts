@@ -178,6 +178,7 @@ export class ShardActor {
       newFloor: this.#applied,
       streamTimeMs: this.#streamTimeMs,
       arrivedThroughMs: this.#arrivedThroughMs,
+      ruleSetVersion: this.#parts.routing.table.rules.version,
       ...this.#counts.beginFlush(),
     };
     this.#flushingTo = flush.newFloor;

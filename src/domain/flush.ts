@@ -20,6 +20,8 @@ export interface Flush {
   readonly newFloor: number;
   readonly streamTimeMs: number;
   readonly arrivedThroughMs: number;
+  /** The rules by which the clicks were judged. */
+  readonly ruleSetVersion: number;
   readonly rows: readonly DeltaRow[];
   /** Records between the two floors: received clicks + duplicates + dead letters. */
   readonly records: number;

@@ -1,39 +1,85 @@
 /**
  * The flush (I8): one statement, hence one transaction, moves the checkpoint and adds the delta; where the
  * checkpoint is not the one that the owner knows, it does neither.
+ *
+ * It holds the settlement's row shared until it has ended. So it knows which of its minutes are watched, and a run that
+ * settles knows which flushes are in its snapshot (I13). A flush with a watched minute is sent once more, as the
+ * statement of late clicks: ordinary ones pay for nothing of it.
  */
 import type { Pool } from 'pg';
 import type { Flush, FlushOutcome } from '../../domain/flush.ts';
 import { COUNT_COLUMNS, eachCount } from './countColumns.ts';
 import type { DayPartitions } from './dayPartitions.ts';
+import { BOOKED, LATE_RESTATED } from './lateRows.ts';
 import { exactNumber } from './pool.ts';
 
-// Rows go in by key, so two owners that write the same rows never wait for each other in a circle.
-const STORE = {
-  name: 'store-flush',
-  text: `
-  with moved as (
+/** Tries to get a view of the counts that is no older than the last closing of a period. */
+const VIEWS_MAX = 10;
+
+const MOVED = `
+  moved as (
     update shard set floor = $4, stream_time_ms = $5, arrived_through_ms = greatest(arrived_through_ms, $6),
       records = records + $7, duplicates = duplicates + $8, dead_letters = dead_letters + coalesce(cardinality($19::bigint[]), 0)
+    from open
     where shard = $1 and epoch = $2 and claim = $24 and floor = $3
     returning shard
-  ), delta as (
+  )`;
+
+const DELTA = `
     select ad_id, to_timestamp(minute) as minute, ${eachCount((column) => column)}
     from unnest($9::text[], $10::bigint[], ${eachCount((_, index) => `$${index + 11}::bigint[]`)})
       as row (ad_id, minute, ${eachCount((column) => column)})
-    where exists (select from moved)
-    order by ad_id collate "C", minute
-  ), counted as (
-    insert into ad_minute as stored (ad_id, minute, ${eachCount((column) => column)})
-    select * from delta
-    on conflict (ad_id, minute) do update set ${eachCount((column) => `${column} = stored.${column} + excluded.${column}`)}
-  ), buried as (
+    where exists (select from moved)`;
+
+const ADDED = eachCount((column) => `${column} = stored.${column} + excluded.${column}`);
+
+const BURIED = `
+  buried as (
     insert into dead_letter (shard, incarnation, sequence, index, reason, bytes)
     select $1, $23, sequence, index, reason, bytes
     from unnest($19::bigint[], $20::integer[], $21::text[], $22::bytea[]) as letter (sequence, index, reason, bytes)
     where exists (select from moved)
-  )
-  select count(*) as moved from moved`,
+  )`;
+
+// Rows go in by key, so two owners that write the same rows never wait for each other in a circle. READ COMMITTED reads
+// the settlement as it is once the lock is there, whatever was waited for. `limit 1` is for the planner, which expects
+// many rows of a table without statistics.
+const STORE = {
+  name: 'store-flush',
+  text: `
+  with held as (
+    select watched_through from settlement limit 1 for share
+  ), open as (
+    select from held where $25::bigint is null or to_timestamp($25::bigint) >= watched_through
+  ), ${MOVED}, counted as (
+    insert into ad_minute as stored (ad_id, minute, ${eachCount((column) => column)})
+    ${DELTA}
+    order by ad_id collate "C", minute
+    on conflict (ad_id, minute) do update set ${ADDED}
+  ), ${BURIED}
+  select (select count(*) from moved) as moved, exists (select from open) as open`,
+};
+
+// Sums of final windows are read as of the statement's beginning. Where a period was closed since, they may be too old:
+// then nothing happens.
+const STORE_LATE = {
+  name: 'store-late-flush',
+  text: `
+  with held as (
+    select watched_through, closed_through from settlement limit 1 for share
+  ), open as (
+    select * from held where closed_through = (select closed_through from settlement)
+  ), ${MOVED}, delta as (
+    select given.*, minute < watched_through as watched, minute < closed_through as closed, closed_through
+    from (${DELTA}) as given cross join open
+    order by ad_id collate "C", minute
+  ), counted as (
+    insert into ad_minute as stored (ad_id, minute, ${eachCount((column) => column)}, revision)
+    select ad_id, minute, ${eachCount((column) => column)}, watched::integer from delta where not closed
+    on conflict (ad_id, minute) do update set ${ADDED}, revision = stored.revision + excluded.revision
+    returning ad_id, minute, ${eachCount((column) => column)}, revision
+  ), ${BOOKED}, ${LATE_RESTATED}, ${BURIED}
+  select (select count(*) from moved) as moved, exists (select from open) as open`,
 };
 
 const READ = `select owner, epoch, claim, floor from shard where shard = $1`;
@@ -44,10 +90,31 @@ const READ = `select owner, epoch, claim, floor from shard where shard = $1`;
  */
 export async function storeFlush(pool: Pool, partitions: DayPartitions, flush: Flush): Promise<FlushOutcome> {
   const minutes = flush.rows.map(({ minute }) => minute);
-  const { rows } = await partitions.with(minutes, () =>
-    pool.query<{ moved: string }>(STORE, parameters(flush)),
-  );
-  return rows[0]?.moved === '1' ? { kind: 'stored' } : explain(pool, flush);
+  return partitions.with(minutes, async () => {
+    const values = parameters(flush);
+    const earliest = minutes.length === 0 ? undefined : minutes.reduce((one, other) => Math.min(one, other));
+    const seconds = earliest === undefined ? undefined : earliest / 1000;
+    const ordinary = await send(pool, STORE, [...values, seconds]);
+    if (ordinary.open) return ordinary.moved ? { kind: 'stored' } : explain(pool, flush);
+    return storeLate(pool, flush, [...values, flush.ruleSetVersion, streamsOf(flush)]);
+  });
+}
+
+async function storeLate(pool: Pool, flush: Flush, values: unknown[]): Promise<FlushOutcome> {
+  for (let view = 1; view <= VIEWS_MAX; view++) {
+    const { open, moved } = await send(pool, STORE_LATE, values);
+    if (open) return moved ? { kind: 'stored' } : explain(pool, flush);
+  }
+  throw new Error('the table settlement has no row, or is changed all the time');
+}
+
+async function send(
+  pool: Pool,
+  statement: { readonly name: string; readonly text: string },
+  values: unknown[],
+): Promise<{ moved: boolean; open: boolean }> {
+  const { rows } = await pool.query<{ moved: string; open: boolean }>(statement, values);
+  return { moved: rows[0]?.moved === '1', open: rows[0]?.open === true };
 }
 
 /** The checkpoint was not where the owner thought: an earlier try went through, or the owner is fenced. */
@@ -63,6 +130,11 @@ async function explain(pool: Pool, flush: Flush): Promise<FlushOutcome> {
     kind: 'fenced',
     found: `owner ${row.owner}, epoch ${row.epoch}, claim ${row.claim}, floor ${row.floor}`,
   };
+}
+
+/** Where the delta was counted, as a restatement names it. */
+function streamsOf({ shard, incarnation, floor, newFloor }: Flush): string {
+  return JSON.stringify({ [shard]: { incarnation, from: floor + 1, through: newFloor } });
 }
 
 function parameters(flush: Flush): unknown[] {

@@ -37,8 +37,13 @@ export async function emptyLedger({ pool }: Ledger): Promise<void> {
     `select inhrelid::regclass::text as name from pg_inherits where inhparent = 'ad_minute'::regclass`,
   );
   for (const { name } of rows) await pool.query(`drop table ${name}`);
-  await pool.query('truncate shard, actor_node, dead_letter, ad, restatement');
+  await pool.query(
+    'truncate shard, actor_node, dead_letter, ad, restatement, adjustment, settled, drift, billing_period',
+  );
   await pool.query('update reconcile_run set run = 0, chunk = 0');
+  await pool.query(
+    'update settlement set watched_through = default, settled_through = default, closed_through = default',
+  );
 }
 
 export function partitionsOf({ pool }: Ledger): DayPartitions {
@@ -72,6 +77,7 @@ export function flushOf(changes: Partial<Flush>): Flush {
     newFloor: 10,
     streamTimeMs: MINUTE,
     arrivedThroughMs: MINUTE,
+    ruleSetVersion: 1,
     rows: [],
     records: 0,
     duplicates: 0,
@@ -126,4 +132,40 @@ export async function untilWaiting({ pool }: Ledger, sessions = 1): Promise<void
     if ((rowCount ?? 0) >= sessions) return;
     await Bun.sleep(5);
   }
+}
+
+/** Through where minutes are watched, settled and closed; what is not given is as far as the next that is. */
+export async function setSettlement(
+  { pool }: Pick<Ledger, 'pool'>,
+  through: { readonly watched?: number; readonly settled?: number; readonly closed?: number },
+): Promise<void> {
+  const { closed, settled = closed, watched = settled } = through;
+  const seconds = (ms: number | undefined) => (ms === undefined ? undefined : ms / 1_000);
+  await pool.query(
+    `update settlement set watched_through = coalesce(to_timestamp($1::bigint), '-infinity'),
+       settled_through = coalesce(to_timestamp($2::bigint), '-infinity'),
+       closed_through = coalesce(to_timestamp($3::bigint), '-infinity')`,
+    [seconds(watched), seconds(settled), seconds(closed)],
+  );
+}
+
+/** Every restatement, with what it changed, in order. */
+export async function restatedRows({ pool }: Ledger): Promise<Record<string, unknown>[]> {
+  const { rows } = await pool.query(
+    `select cause, run::float8, ad_id, (extract(epoch from minute) * 1000)::float8 as minute, before_valid::float8 as before,
+       after_valid::float8 as after, revision, (extract(epoch from booked_in) * 1000)::float8 as booked_in, note
+     from restatement order by id`,
+  );
+  return rows;
+}
+
+/** Every adjustment, in the order of its key. */
+export async function adjustedRows({ pool }: Ledger): Promise<Record<string, unknown>[]> {
+  const { rows } = await pool.query(
+    `select ad_id, (extract(epoch from minute) * 1000)::float8 as minute,
+       (extract(epoch from booked_in) * 1000)::float8 as booked_in, valid::float8, repeat::float8, givt::float8,
+       sivt::float8, defective::float8, test::float8, fingerprint_high::float8 as high, fingerprint_low::float8 as low
+     from adjustment order by ad_id, adjustment.minute, adjustment.booked_in`,
+  );
+  return rows;
 }

@@ -1,15 +1,15 @@
 -- Up Migration
 
--- How far minutes are settled and closed. One row: a flush and a restatement lock it shared, a run that settles and a
--- closing lock it alone, so each sees what the other has done.
+-- How far minutes are settled and closed. One row: a flush and a restatement lock it shared until they end, a run that
+-- settles and a closing have the table for themselves, so each sees what the other has done.
 create table settlement (
   one_row boolean primary key default true check (one_row),
   -- Changes of minutes before this one are restatements: a run verifies them, or has verified them.
-  watched_through timestamptz not null default 'epoch',
+  watched_through timestamptz not null default '-infinity',
   -- Minutes before this one were found equal by a replay, but for the windows in `drift`.
-  settled_through timestamptz not null default 'epoch' check (settled_through <= watched_through),
+  settled_through timestamptz not null default '-infinity' check (settled_through <= watched_through),
   -- Minutes before this one are in closed billing periods: their rows do not move.
-  closed_through timestamptz not null default 'epoch' check (closed_through <= settled_through)
+  closed_through timestamptz not null default '-infinity' check (closed_through <= settled_through)
 );
 
 insert into settlement default values;
@@ -21,14 +21,19 @@ create table settled (
   settled_at timestamptz not null default clock_timestamp()
 );
 
--- Windows before `settled_through` that a replay found to differ, and nobody has restated yet: provisional.
+-- Windows before `settled_through` that a replay found to differ: provisional until they are restated, or a replay that
+-- begins no later finds them equal. Rows stay, for questions about numbers as they stood at a time.
 create table drift (
   ad_id text collate "C" not null,
   minute timestamptz not null,
   run bigint not null,
+  -- Where that replay's minutes began; null: at the first. One that begins later sees less.
+  range_from timestamptz,
   found_at timestamptz not null default clock_timestamp(),
-  primary key (ad_id, minute)
+  ended_at timestamptz,
+  primary key (ad_id, minute, found_at)
 );
+create unique index drift_open on drift (ad_id, minute) where ended_at is null;
 
 -- Closed billing periods: half-open, UTC months, without a gap between them.
 create table billing_period (
