@@ -9,6 +9,7 @@ import manifest from '../../package.json' with { type: 'json' };
 import { SettingsError } from '../adapters/environment/settings.ts';
 import { UnfitServerError } from '../adapters/environment/unfitServer.ts';
 import { CliError } from './cliError.ts';
+import { benchCommand } from './commands/bench.ts';
 import { deadLettersCommand } from './commands/deadLetters.ts';
 import { foldMemoryCommand } from './commands/foldMemory.ts';
 import { importCommand } from './commands/import.ts';
@@ -44,6 +45,7 @@ function program(): Command {
     foldMemoryCommand(),
     migrateCommand(),
     simCommand(),
+    benchCommand(),
     testCommand(),
   ];
   for (const command of commands) {

@@ -1,0 +1,101 @@
+/**
+ * One round of the measurement of replays: the same clicks on the same machine, counted by the owners from the streams'
+ * beginning and then replayed by `clickledger reconcile`, one after the other.
+ */
+import { Pool } from 'pg';
+import { connectNats } from '../../adapters/nats/connection.ts';
+import { RoutingLog } from '../../adapters/nats/routingLog.ts';
+import { CliError } from '../cliError.ts';
+import { bunCommand } from '../stack/tools.ts';
+import { publishClicks } from './benchClicks.ts';
+import { BenchInstallation } from './benchInstallation.ts';
+
+/** The end of counting is seen at a flush: with the interval of production it would be up to 10 s late. */
+const FLUSH_INTERVAL = '1s';
+const POLL_MS = 50;
+
+export interface ReplayBench {
+  readonly clicks: number;
+  readonly clicksAMessage: number;
+  readonly shards: number;
+}
+
+export interface ReplayRound {
+  readonly records: number;
+  readonly windows: number;
+  readonly livePerSecond: number;
+  readonly replayPerSecond: number;
+  /** The most that the replaying process ever had in memory. */
+  readonly replayPeakBytes: number;
+}
+
+/** @throws CliError where the replay does not find what was counted */
+export async function measureReplay(bench: ReplayBench, nowMs: number): Promise<ReplayRound> {
+  const installation = await BenchInstallation.start({ SHARDS: `${bench.shards}`, FLUSH_INTERVAL });
+  try {
+    const records = await publish(bench, installation, nowMs);
+    const liveSeconds = await countLive(records, installation);
+    const { summary, peakBytes } = await reconcile(installation);
+    if (summary['records'] !== records || summary['differing'] !== 0)
+      throw new CliError(`the replay does not agree with what was counted: ${JSON.stringify(summary)}`);
+    return {
+      records,
+      windows: Number(summary['windows']),
+      livePerSecond: records / liveSeconds,
+      replayPerSecond: Number(summary['records_per_second']),
+      replayPeakBytes: peakBytes,
+    };
+  } finally {
+    await installation.remove();
+  }
+}
+
+async function publish(
+  bench: ReplayBench,
+  { environment }: BenchInstallation,
+  endMs: number,
+): Promise<number> {
+  const nats = await connectNats(environment['NATS_URL'] ?? '', 'bench');
+  try {
+    const client = nats.jetstream();
+    const routing = new RoutingLog(client, await nats.jetstreamManager());
+    await routing.read();
+    return await publishClicks({ ...bench, endMs }, routing.table, client);
+  } finally {
+    await nats.close();
+  }
+}
+
+/** @returns seconds from when the owners were ready until everything was stored */
+async function countLive(records: number, installation: BenchInstallation): Promise<number> {
+  const pool = new Pool({ connectionString: installation.environment['DATABASE_URL'], max: 1 });
+  try {
+    await installation.startActors();
+    const startMs = performance.now();
+    while ((await storedRecords(pool)) < records) await Bun.sleep(POLL_MS);
+    return (performance.now() - startMs) / 1_000;
+  } finally {
+    await pool.end();
+  }
+}
+
+async function storedRecords(pool: Pool): Promise<number> {
+  const { rows } = await pool.query('select coalesce(sum(records), 0)::float8 as records from shard');
+  return rows[0].records;
+}
+
+async function reconcile({
+  environment,
+}: BenchInstallation): Promise<{ summary: Record<string, unknown>; peakBytes: number }> {
+  const command = Bun.spawn([...bunCommand('src/cli/main.ts'), 'reconcile', '--json'], {
+    env: environment,
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'pipe',
+  });
+  const [output, complaint] = await Promise.all([command.stdout.text(), command.stderr.text()]);
+  await command.exited;
+  const last = output.trimEnd().split('\n').at(-1) ?? '';
+  if (!last.startsWith('{')) throw new CliError(`reconcile failed: ${complaint}`);
+  return { summary: JSON.parse(last), peakBytes: command.resourceUsage()?.maxRSS ?? 0 };
+}

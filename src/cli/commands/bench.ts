@@ -1,0 +1,90 @@
+/** `clickledger bench`: figures of this machine, each taken together with what it is to be held against. */
+import { Command, Option } from 'commander';
+import { measureReplay, type ReplayRound } from '../bench/replayBench.ts';
+import { formatCount } from '../format.ts';
+import { wholeNumberOption } from '../optionValues.ts';
+import { type PlainColumn, renderPlainTable } from '../plainTable.ts';
+import { print } from '../terminal.ts';
+
+const CLICKS_MAX = 100_000_000;
+/** With some 300 bytes a click a message stays below the broker's limit of 1 MiB. */
+const CLICKS_A_MESSAGE_MAX = 2_000;
+const SHARDS_MAX = 256;
+const ROUNDS_MAX = 100;
+
+interface BenchOptions {
+  readonly clicks: number;
+  readonly clicksAMessage: number;
+  readonly shards: number;
+  readonly rounds: number;
+}
+
+export function benchCommand(): Command {
+  return new Command('bench').description('measure this machine').addCommand(replayCommand());
+}
+
+function replayCommand(): Command {
+  return new Command('replay')
+    .description('how fast reconcile replays what the actors count, on servers of its own')
+    .addOption(number('--clicks <count>', 'clicks on the streams', 1, CLICKS_MAX, 500_000))
+    .addOption(number('--clicks-a-message <count>', 'in each message', 1, CLICKS_A_MESSAGE_MAX, 75))
+    .addOption(number('--shards <count>', 'streams', 1, SHARDS_MAX, 16))
+    .addOption(number('--rounds <count>', 'how often; medians are shown in the end', 1, ROUNDS_MAX, 3))
+    .action(benchReplay);
+}
+
+function number(flags: string, description: string, min: number, max: number, fallback: number): Option {
+  return new Option(flags, description).argParser(wholeNumberOption(min, max)).default(fallback);
+}
+
+const COLUMNS: readonly PlainColumn[] = [
+  'round',
+  'records',
+  'windows',
+  'live/s',
+  'replay/s',
+  'times',
+  'peak MB',
+].map((head) => ({ head, align: head === 'round' ? 'left' : 'right' }));
+
+async function benchReplay({ rounds: count, ...bench }: BenchOptions): Promise<void> {
+  const rounds: ReplayRound[] = [];
+  while (rounds.length < count) rounds.push(await measureReplay(bench, Date.now()));
+  const rows = rounds.map((round, index) => cells(`${index + 1}`, round));
+  if (count > 1) rows.push(cells('median', medianOf(rounds)));
+  print(renderPlainTable(COLUMNS, rows));
+}
+
+/** Of each figure by itself, the ratio of each round included. */
+function medianOf(rounds: readonly ReplayRound[]): ReplayRound & { times: number } {
+  const of = (figure: (round: ReplayRound) => number) => median(rounds.map(figure));
+  return {
+    records: of(({ records }) => records),
+    windows: of(({ windows }) => windows),
+    livePerSecond: of(({ livePerSecond }) => livePerSecond),
+    replayPerSecond: of(({ replayPerSecond }) => replayPerSecond),
+    replayPeakBytes: of(({ replayPeakBytes }) => replayPeakBytes),
+    times: of(timesOf),
+  };
+}
+
+function timesOf({ replayPerSecond, livePerSecond }: ReplayRound): number {
+  return replayPerSecond / livePerSecond;
+}
+
+/** The lower one of the two in the middle. */
+function median(values: readonly number[]): number {
+  return values.toSorted((left, right) => left - right)[Math.floor((values.length - 1) / 2)] ?? 0;
+}
+
+function cells(label: string, round: ReplayRound & { times?: number }): string[] {
+  return [
+    label,
+    formatCount(round.records),
+    formatCount(round.windows),
+    formatCount(round.livePerSecond),
+    formatCount(round.replayPerSecond),
+    (round.times ?? timesOf(round)).toFixed(1),
+    formatCount(round.replayPeakBytes / 1e6),
+  ];
+}
