@@ -5,7 +5,7 @@
  */
 import { type FoldReply, horizonStartMs } from '../domain/fold.ts';
 import { insist } from '../domain/insist.ts';
-import type { JudgedMessage } from '../domain/judgedMessage.ts';
+import { foldRecordsOf, type JudgedMessage } from '../domain/judgedMessage.ts';
 import { StreamGapError, type StreamMessage } from '../domain/streamMessage.ts';
 import type { Timers } from '../domain/timers.ts';
 import type { ClickStreams, FoldMemory, Log } from './ports.ts';
@@ -53,8 +53,9 @@ export class Verdicts {
     owner: OwnerPosition,
     stop: AbortSignal,
   ): Promise<string> {
+    const records = foldRecordsOf(judged.clicks);
     for (;;) {
-      const reply = await this.#ask(message, judged.foldRecords, owner.floor, 'count', stop);
+      const reply = await this.#ask(message, records, owner.floor, 'count', stop);
       switch (reply.kind) {
         case 'verdicts':
           return reply.letters;
@@ -104,9 +105,9 @@ export class Verdicts {
     if (memory.through >= through) return;
     const asked: Promise<FoldReply>[] = [];
     for await (const message of streams.read(shard, incarnation, memory.through + 1, stop, through)) {
-      const { foldRecords } = await examine(message);
+      const { clicks } = await examine(message);
       const purpose = message.sequence <= memory.warm ? 'warm' : 'count';
-      const reply = this.#ask(message, foldRecords, floor, purpose, stop);
+      const reply = this.#ask(message, foldRecordsOf(clicks), floor, purpose, stop);
       // Those that nobody waits for any more fail unheard.
       reply.catch(() => undefined);
       asked.push(reply);

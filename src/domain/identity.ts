@@ -7,6 +7,7 @@
  * compared only within one identity, so 64 bits are plenty there.
  */
 import type { ClickFacts } from './clickRecord.ts';
+import { fits } from './limits.ts';
 import { UUID_BYTES, uuid7TimeMs } from './uuid7.ts';
 
 export const IDENTITY_HASH_BYTES = 12;
@@ -28,7 +29,7 @@ const scratch = new Uint8Array(AD_ID_HASHED_BYTES_MAX + 1 + UUID_BYTES);
 const encoder = new TextEncoder();
 
 /** The UUIDv7 that identifies the click: its impression's, or its own. */
-export function identityUuid(facts: ClickFacts): Uint8Array {
+export function identityUuid(facts: Pick<ClickFacts, 'clickId' | 'impressionId'>): Uint8Array {
   return facts.impressionId ?? facts.clickId;
 }
 
@@ -37,14 +38,19 @@ export function routingTimeMs(facts: ClickFacts): number {
   return uuid7TimeMs(identityUuid(facts));
 }
 
+/** @throws RangeError where the ad_id is longer than any gateway lets through. */
+export function checkHashable({ adId }: ClickFacts): void {
+  if (!fits(adId, AD_ID_HASHED_BYTES_MAX))
+    throw new RangeError(`ad_id is longer than ${AD_ID_HASHED_BYTES_MAX} bytes`);
+}
+
 /**
  * Writes the identity's hash (12 bytes, big-endian) at `offset` of `target`.
- * @throws RangeError where the ad_id is longer than any gateway lets through.
+ * @throws RangeError as `checkHashable`
  */
 export function writeIdentityHash(facts: ClickFacts, target: DataView, offset: number): void {
-  const { read, written } = encoder.encodeInto(facts.adId, scratch.subarray(0, AD_ID_HASHED_BYTES_MAX));
-  if (read !== facts.adId.length)
-    throw new RangeError(`ad_id is longer than ${AD_ID_HASHED_BYTES_MAX} bytes`);
+  checkHashable(facts);
+  const { written } = encoder.encodeInto(facts.adId, scratch.subarray(0, AD_ID_HASHED_BYTES_MAX));
   // The mark keeps an impression_id and a click_id of the same value apart. It cannot be taken for a part of
   // the ad_id, because what follows it always has 16 bytes.
   scratch[written] = facts.impressionId === undefined ? CLICK : IMPRESSION;

@@ -6,6 +6,7 @@ import type { ClickBatch, DecodedRecord } from './clickBatch.ts';
 import type { ClickFacts } from './clickRecord.ts';
 import type { DeadLetter } from './deadLetter.ts';
 import { FOLD_RECORD_BYTES, VERDICT_LETTERS, writeFoldRecord } from './fold.ts';
+import { checkHashable } from './identity.ts';
 import { isEventTimePossible, type Judgement, judge } from './judge.ts';
 import type { RoutingTable } from './routingTable.ts';
 import type { RuleSet } from './ruleSet.ts';
@@ -14,12 +15,10 @@ import { type Disposition, minuteOf } from './windowCounts.ts';
 
 export interface JudgedMessage {
   readonly clicks: readonly JudgedClick[];
-  /** What the fold gets to see of the clicks, in their order. */
-  readonly foldRecords: Buffer;
   readonly deadLetters: readonly DeadLetter[];
 }
 
-interface JudgedClick {
+export interface JudgedClick {
   readonly facts: ClickFacts;
   readonly judgement: Judgement;
   /** First millisecond of the minute window in which the click is counted. */
@@ -52,14 +51,12 @@ export function judgeMessage(
       reason: 'undecodable',
       bytes: message.bytes,
     };
-    return { clicks: [], foldRecords: Buffer.alloc(0), deadLetters: [letter] };
+    return { clicks: [], deadLetters: [letter] };
   }
   const clicks: JudgedClick[] = [];
   const deadLetters: DeadLetter[] = [];
-  const folded = Buffer.alloc(batch.records.length * FOLD_RECORD_BYTES);
-  const view = new DataView(folded.buffer, folded.byteOffset, folded.length);
   for (const [index, record] of batch.records.entries()) {
-    const outcome = judgeRecord(record, table, view, clicks.length * FOLD_RECORD_BYTES, rules);
+    const outcome = judgeRecord(record, table, rules);
     if (outcome.kind === 'judged' && outcome.shard === shard) {
       clicks.push(outcome.click);
     } else {
@@ -67,26 +64,31 @@ export function judgeMessage(
       deadLetters.push({ sequence: message.sequence, index, reason, bytes: record.bytes });
     }
   }
-  // What a dead letter wrote there is overwritten by the next click, or cut off.
-  return { clicks, foldRecords: folded.subarray(0, clicks.length * FOLD_RECORD_BYTES), deadLetters };
+  return { clicks, deadLetters };
+}
+
+/** What the fold in Redis gets to see of the clicks, in their order. */
+export function foldRecordsOf(clicks: readonly JudgedClick[]): Buffer {
+  const folded = Buffer.alloc(clicks.length * FOLD_RECORD_BYTES);
+  const view = new DataView(folded.buffer, folded.byteOffset, folded.length);
+  for (const [index, { facts, judgement }] of clicks.entries())
+    writeFoldRecord(facts, judgement.kind === 'billable', view, index * FOLD_RECORD_BYTES);
+  return folded;
 }
 
 /**
- * Judges a record, and writes what the fold gets to see of it at `offset` of `fold` (`FOLD_RECORD_BYTES`). It never
- * throws: one record must not stop a shard. Nothing here waits, asks or remembers, so what fails once fails for
- * whoever reads the record (I11).
+ * Judges a record. It never throws: one record must not stop a shard. Nothing here waits, asks or remembers, so what
+ * fails once fails for whoever reads the record (I11).
  */
 export function judgeRecord(
   { facts }: DecodedRecord,
   table: RoutingTable,
-  fold: DataView,
-  offset: number,
   rules: RulesInForce = table,
 ): RecordOutcome {
   if (facts === undefined) return UNDECODABLE;
   try {
+    checkHashable(facts);
     const click = judgeClick(facts, rules.rulesOf(facts));
-    writeFoldRecord(facts, click.judgement.kind === 'billable', fold, offset);
     return { kind: 'judged', shard: table.route(facts), click };
   } catch (error) {
     return { kind: 'unjudgeable', error };

@@ -8,7 +8,6 @@
 import type { ClickBatch, DecodedRecord } from './clickBatch.ts';
 import type { ClickFacts } from './clickRecord.ts';
 import type { StoredDeadLetter } from './deadLetter.ts';
-import { FOLD_RECORD_BYTES } from './fold.ts';
 import { judgeRecord } from './judgedMessage.ts';
 import type { Position } from './position.ts';
 import type { RoutingTable } from './routingTable.ts';
@@ -28,9 +27,6 @@ export type RedrivePlan =
   | { readonly kind: 'left'; readonly why: string };
 
 type LetterContent = Pick<StoredDeadLetter, 'index' | 'reason' | 'bytes'>;
-
-/** Judging writes what the fold would see; here nobody looks at it. */
-const unused = new DataView(new ArrayBuffer(FOLD_RECORD_BYTES));
 
 /**
  * The records that a letter holds, read by this release: one, or those of a message that could not be read whole.
@@ -54,7 +50,7 @@ export function planRedrive(letter: LetterContent, reader: LetterReader, table: 
   const shards = new Set<number>();
   let neededMs = 0;
   for (const record of records) {
-    const outcome = judgeRecord(record, table, unused, 0);
+    const outcome = judgeRecord(record, table);
     if (outcome.kind === 'undecodable') return { kind: 'unreadable', why: 'still undecodable' };
     if (outcome.kind === 'unjudgeable')
       return { kind: 'unreadable', why: `still unjudgeable: ${outcome.error}` };

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { Verdicts } from '../../src/actors/verdicts.ts';
 import { Fold, horizonStartMs } from '../../src/domain/fold.ts';
-import { type JudgedMessage, judgeMessage } from '../../src/domain/judgedMessage.ts';
+import { foldRecordsOf, type JudgedMessage, judgeMessage } from '../../src/domain/judgedMessage.ts';
 import { StreamGapError, type StreamMessage } from '../../src/domain/streamMessage.ts';
 import { RULES, recordOf, uuid7At } from '../support/clicks.ts';
 import { ShardWorld } from '../support/shardWorld.ts';
@@ -50,7 +50,7 @@ function whole(world: ShardWorld): string[] {
   const fold = new Fold(HORIZON_MS);
   return world.streams
     .messages(0)
-    .map((message) => fold.apply(message.timestampMs, examine(world, message).foldRecords));
+    .map((message) => fold.apply(message.timestampMs, foldRecordsOf(examine(world, message).clicks)));
 }
 
 /** Messages of one click each on one of two impressions, `stepMs` apart. */

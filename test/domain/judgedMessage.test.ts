@@ -5,7 +5,7 @@ import type { DecodedRecord } from '../../src/domain/clickBatch.ts';
 import type { ClickFacts } from '../../src/domain/clickRecord.ts';
 import { FOLD_RECORD_BYTES, Fold } from '../../src/domain/fold.ts';
 import { AD_ID_HASHED_BYTES_MAX } from '../../src/domain/identity.ts';
-import { countJudged, judgeMessage } from '../../src/domain/judgedMessage.ts';
+import { countJudged, foldRecordsOf, judgeMessage } from '../../src/domain/judgedMessage.ts';
 import { RoutingTable } from '../../src/domain/routingTable.ts';
 import type { Disposition } from '../../src/domain/windowCounts.ts';
 import { factsOf, NOON_MS, RULES, uuid7At } from '../support/clicks.ts';
@@ -39,7 +39,6 @@ describe('a message', () => {
   it('that is no batch is one dead letter with all its bytes', () => {
     const judged = judgeMessage(MESSAGE, undefined, HERE, TABLE);
     expect(judged.clicks).toEqual([]);
-    expect(judged.foldRecords.length).toBe(0);
     expect(judged.deadLetters).toEqual([
       { sequence: 7, index: 0, reason: 'undecodable', bytes: MESSAGE.bytes },
     ]);
@@ -53,7 +52,7 @@ describe('a message', () => {
       { sequence: 7, index: 4, reason: 'undecodable', bytes: new Uint8Array([4]) },
     ]);
     expect(judged.clicks.length).toBe(2);
-    expect(judged.foldRecords.length).toBe(2 * FOLD_RECORD_BYTES);
+    expect(foldRecordsOf(judged.clicks).length).toBe(2 * FOLD_RECORD_BYTES);
   });
 
   it('is counted but for a record on which judging fails: that one is a dead letter, for every reader alike', () => {
@@ -64,7 +63,6 @@ describe('a message', () => {
       { sequence: 7, index: 3, reason: 'unjudgeable', bytes: new Uint8Array([3]) },
     ]);
     expect(judged.clicks).toEqual(judgedOf(first, last).clicks);
-    expect(judged.foldRecords.equals(judgedOf(first, last).foldRecords)).toBe(true);
     expect(judgedOf(first, UNEXPECTED, last, UNEXPECTED)).toEqual(judged);
   });
 
@@ -74,7 +72,7 @@ describe('a message', () => {
   });
 
   it('tells the fold which clicks are billable', () => {
-    const { foldRecords } = judgedOf(factsOf(), factsOf({ test: true }));
+    const foldRecords = foldRecordsOf(judgedOf(factsOf(), factsOf({ test: true })).clicks);
     expect(foldRecords[FOLD_RECORD_BYTES - 1]).toBe(1);
     expect(foldRecords[2 * FOLD_RECORD_BYTES - 1]).toBe(0);
   });
@@ -160,7 +158,7 @@ describe('counting', () => {
                   }),
             ),
           );
-          const letters = fold.apply(NOON_MS + index, judged.foldRecords);
+          const letters = fold.apply(NOON_MS + index, foldRecordsOf(judged.clicks));
           totals.records += records.length;
           totals.deadLetters += judged.deadLetters.length;
           totals.duplicates += countJudged(judged, letters, () => {

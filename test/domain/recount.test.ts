@@ -7,8 +7,7 @@ import { NOON_MS, uuid7At } from '../support/clicks.ts';
 const ALL = { fromMs: undefined, toMs: undefined, adIds: undefined };
 const recordAt = (minute: number): ReplayRecord => ({
   streamSeconds: 0,
-  identity: 'identity',
-  click: 'identity click',
+  impressionId: undefined,
   refused: undefined,
   minute,
   adId: 'ad',
