@@ -18,6 +18,7 @@ export async function prepareInstallation(
     'redisUrl',
     'databaseUrl',
     'shards',
+    // Not applied here, but checked against the others (I15).
     'streamMaxAgeMs',
     'dedupHorizonMs',
     'maxEventAgeMs',
@@ -31,9 +32,9 @@ export async function prepareInstallation(
   const applied = await migrate(settings.databaseUrl);
   const nats = await connectNats(settings.natsUrl, 'migrate');
   try {
-    const { shards, streamMaxAgeMs, dedupHorizonMs, maxEventAgeMs, maxFutureSkewMs } = settings;
+    const { shards, dedupHorizonMs, maxEventAgeMs, maxFutureSkewMs } = settings;
     const rules = { version: FIRST_RULE_SET, dedupHorizonMs, maxEventAgeMs, maxFutureSkewMs };
-    await prepareTopology(nats, { shards, streamMaxAgeMs, rules });
+    await prepareTopology(nats, { shards, rules });
   } catch (error) {
     if (error instanceof TopologyError) throw new CliError(error.message);
     throw error;

@@ -19,7 +19,7 @@ import type { ClickRecord } from '../../src/domain/clickRecord.ts';
 import type { DeadLetter } from '../../src/domain/deadLetter.ts';
 import { redriveMessageId } from '../../src/domain/redrive.ts';
 import { formatUuid } from '../../src/domain/uuid7.ts';
-import { type Broker, DAY_MS, openBroker } from '../adapters/nats/clicks.ts';
+import { type Broker, openBroker } from '../adapters/nats/clicks.ts';
 import {
   addShard,
   flushOf,
@@ -54,7 +54,7 @@ afterAll(() => ledger.end());
 beforeEach(async () => {
   server = await startNats();
   broker = await openBroker(server.url);
-  await prepareTopology(broker.connection, { shards: SHARDS, streamMaxAgeMs: DAY_MS, rules: RULES });
+  await prepareTopology(broker.connection, { shards: SHARDS, rules: RULES });
   routing = new RoutingLog(broker.client, broker.manager);
   await routing.read();
   await routing.append({ kind: 'closed_until', untilMs: CLOSED_UNTIL_MS });

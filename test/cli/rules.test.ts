@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { RoutingLog } from '../../src/adapters/nats/routingLog.ts';
 import { prepareTopology } from '../../src/adapters/nats/topology.ts';
 import { bunCommand } from '../../src/cli/stack/tools.ts';
-import { type Broker, DAY_MS, openBroker } from '../adapters/nats/clicks.ts';
+import { type Broker, openBroker } from '../adapters/nats/clicks.ts';
 import { factsOf, NOON_MS, RULES, uuid7At } from '../support/clicks.ts';
 import { startNats } from '../support/nats.ts';
 import type { OwnServer } from '../support/ownServer.ts';
@@ -15,7 +15,7 @@ let broker: Broker;
 beforeAll(async () => {
   server = await startNats();
   broker = await openBroker(server.url);
-  await prepareTopology(broker.connection, { shards: 1, streamMaxAgeMs: DAY_MS, rules: RULES });
+  await prepareTopology(broker.connection, { shards: 1, rules: RULES });
   const routing = new RoutingLog(broker.client, broker.manager);
   await routing.read();
   await routing.append({ kind: 'closed_until', untilMs: NOON_MS });

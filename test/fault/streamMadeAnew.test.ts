@@ -15,7 +15,6 @@ import { waitFor } from './support/waitFor.ts';
 
 const LOST_SHARD = 1;
 const SHARDS = 4;
-const STREAM_MAX_AGE_MS = 400 * 86_400_000;
 const ERROR = /was made anew.*restore that stream, or begin with an empty database/;
 
 describe('nats-server', () => {
@@ -57,7 +56,7 @@ describe('nats-server', () => {
 async function makeAnew(cluster: Cluster): Promise<void> {
   await onNats(cluster, async (manager) => {
     await manager.streams.delete(clickStream(LOST_SHARD));
-    await ensureClickStreams(manager, SHARDS, STREAM_MAX_AGE_MS);
+    await ensureClickStreams(manager, SHARDS);
   });
 }
 

@@ -214,7 +214,7 @@ export const SETTINGS = {
     'STREAM_MAX_AGE',
     '400d',
     duration(MINUTE_MS, 100 * 365 * DAY_MS),
-    'How long the streams keep clicks.',
+    'How long the streams keep clicks at least; older ones go when they are archived and counted.',
   ),
   publishTimeoutMs: setting(
     'PUBLISH_TIMEOUT',

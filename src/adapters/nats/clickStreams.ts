@@ -1,6 +1,7 @@
 /**
  * The shards' streams: `CLICKS_<shard>` with the subject `clicks.<shard>`. The shards are the streams that exist
- * (I16). A stream denies delete and purge and carries nothing else, so its sequences are dense (I2).
+ * (I16). A stream denies delete and purge and carries nothing else, so its sequences are dense (I2). It has no limit
+ * of its own either: what is old goes only when it is archived and counted (ageLimit.ts).
  */
 import { type JetStreamManager, NatsError, nanos, RetentionPolicy, StorageType, type StreamInfo } from 'nats';
 import type { StreamState } from '../../domain/streamMessage.ts';
@@ -19,7 +20,10 @@ export function clickSubject(shard: number): string {
   return `clicks.${shard}`;
 }
 
-/** How long a stream keeps clicks, and what follows from it: the broker refuses to absorb repeats for longer. */
+/** What a stream is outside of the moments in which old messages are removed. */
+export const NO_AGE_LIMIT = { max_age: 0, duplicate_window: nanos(DUPLICATE_WINDOW_MS) } as const;
+
+/** An age limit, and what follows from it: the broker refuses to absorb repeats for longer. */
 export function ageLimits(maxAgeMs: number): { max_age: number; duplicate_window: number } {
   return {
     max_age: nanos(maxAgeMs),
@@ -28,11 +32,7 @@ export function ageLimits(maxAgeMs: number): { max_age: number; duplicate_window
 }
 
 /** Makes the streams of shards 0 to `shards` - 1 that do not exist yet. */
-export async function ensureClickStreams(
-  manager: JetStreamManager,
-  shards: number,
-  maxAgeMs: number,
-): Promise<void> {
+export async function ensureClickStreams(manager: JetStreamManager, shards: number): Promise<void> {
   for (let shard = 0; shard < shards; shard++) {
     if ((await findStream(manager, clickStream(shard))) !== undefined) continue;
     await manager.streams.add({
@@ -40,7 +40,7 @@ export async function ensureClickStreams(
       subjects: [clickSubject(shard)],
       storage: StorageType.File,
       retention: RetentionPolicy.Limits,
-      ...ageLimits(maxAgeMs),
+      ...NO_AGE_LIMIT,
       deny_delete: true,
       deny_purge: true,
     });

@@ -2,15 +2,15 @@
  * Brings the streams up to what the settings ask for: the routing table with its first entry, a stream a shard. Runs
  * with the migrations, before any process of a release starts; may run any number of times, also side by side.
  */
-import { type JetStreamManager, type NatsConnection, nanos } from 'nats';
+import type { JetStreamManager, NatsConnection } from 'nats';
 import { formatDuration } from '../../domain/duration.ts';
 import type { RuleSet } from '../../domain/ruleSet.ts';
-import { ageLimits, clickStream, ensureClickStreams } from './clickStreams.ts';
+import { liftAgeLimit } from './ageLimit.ts';
+import { ensureClickStreams } from './clickStreams.ts';
 import { ensureRoutingStream, RoutingLog } from './routingLog.ts';
 
 export interface Topology {
   readonly shards: number;
-  readonly streamMaxAgeMs: number;
   readonly rules: RuleSet;
 }
 
@@ -27,8 +27,8 @@ export async function prepareTopology(connection: NatsConnection, topology: Topo
   await routing.read();
   if (routing.isCreated) checkFixed(routing.table.rules, routing.table.newestShards, topology);
   // A shard's stream is there before any entry leads clicks to it.
-  await ensureClickStreams(manager, topology.shards, topology.streamMaxAgeMs);
-  await applyMaxAge(manager, topology);
+  await ensureClickStreams(manager, topology.shards);
+  await liftAgeLimits(manager, topology);
   while (!routing.isCreated) {
     await routing.append({ kind: 'created', shards: topology.shards, rules: topology.rules });
   }
@@ -57,11 +57,7 @@ function checkFixed(rules: RuleSet, shards: number, topology: Topology): void {
   }
 }
 
-async function applyMaxAge(manager: JetStreamManager, { shards, streamMaxAgeMs }: Topology): Promise<void> {
-  for (let shard = 0; shard < shards; shard++) {
-    const { config } = await manager.streams.info(clickStream(shard));
-    if (config.max_age !== nanos(streamMaxAgeMs)) {
-      await manager.streams.update(clickStream(shard), ageLimits(streamMaxAgeMs));
-    }
-  }
+/** Streams of an earlier release have a limit for good; others one that a killed archiver left. */
+async function liftAgeLimits(manager: JetStreamManager, { shards }: Topology): Promise<void> {
+  for (let shard = 0; shard < shards; shard++) await liftAgeLimit(manager, shard);
 }

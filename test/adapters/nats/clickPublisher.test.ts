@@ -5,7 +5,7 @@ import { clickStream, ensureClickStreams, readStreamState } from '../../../src/a
 import { Connectivity } from '../../../src/adapters/nats/connectivity.ts';
 import { startNats } from '../../support/nats.ts';
 import type { OwnServer } from '../../support/ownServer.ts';
-import { type Broker, brokerForTest, DAY_MS, newShard, openBroker } from './clicks.ts';
+import { type Broker, brokerForTest, newShard, openBroker } from './clicks.ts';
 
 let server: OwnServer;
 let broker: Broker;
@@ -77,7 +77,7 @@ test('a stream that was deleted and made anew has another incarnation in its rec
   const before = await publisher.publish(shard, bytesOf('one'), 'first');
   await publisher.publish(shard, bytesOf('two'), 'second');
   await broker.manager.streams.delete(clickStream(shard));
-  await ensureClickStreams(broker.manager, shard + 1, DAY_MS);
+  await ensureClickStreams(broker.manager, shard + 1);
   const { incarnation } = await readStreamState(broker.manager, shard);
   expect(incarnation).not.toBe(before.incarnation);
   expect(await publisher.publish(shard, bytesOf('one'), 'first')).toEqual({ incarnation, sequence: 1 });
@@ -92,7 +92,7 @@ test('a broker that holds still is an error in time, and the same batch again is
   const own = await startNats();
   onTestFinished(() => own.stop());
   const other = await brokerForTest(own.url);
-  await ensureClickStreams(other.manager, 1, DAY_MS);
+  await ensureClickStreams(other.manager, 1);
   const publisher = publisherOf(other, 300);
   expect(await publisher.publish(0, bytesOf('one'), 'one')).toMatchObject({ sequence: 1 });
   own.pause();
@@ -107,7 +107,7 @@ test('without a connection a publish fails at once, and works again with the con
   const own = await startNats();
   onTestFinished(() => own.stop());
   const other = await brokerForTest(own.url);
-  await ensureClickStreams(other.manager, 1, DAY_MS);
+  await ensureClickStreams(other.manager, 1);
   const publisher = publisherOf(other, 20_000);
   expect(await publisher.publish(0, bytesOf('one'), 'one')).toMatchObject({ sequence: 1 });
   await own.kill();
@@ -124,7 +124,7 @@ test('what was acknowledged is there after the broker was killed', async () => {
   const own = await startNats();
   onTestFinished(() => own.stop());
   const other = await brokerForTest(own.url);
-  await ensureClickStreams(other.manager, 1, DAY_MS);
+  await ensureClickStreams(other.manager, 1);
   const publisher = publisherOf(other);
   const receipts = await Promise.all(
     Array.from({ length: 50 }, (_, index) => publisher.publish(0, bytesOf(`${index}`), `id ${index}`)),

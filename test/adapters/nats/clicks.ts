@@ -4,8 +4,6 @@ import { onTestFinished } from 'vitest';
 import { clickSubject, ensureClickStreams } from '../../../src/adapters/nats/clickStreams.ts';
 import { connectNats } from '../../../src/adapters/nats/connection.ts';
 
-export const DAY_MS = 86_400_000;
-
 export interface Broker {
   readonly connection: NatsConnection;
   readonly client: JetStreamClient;
@@ -29,7 +27,7 @@ let nextShard = 0;
 /** A shard of the test's own, with its stream as production makes it. */
 export async function newShard({ manager }: Broker): Promise<number> {
   const shard = nextShard++;
-  await ensureClickStreams(manager, nextShard, DAY_MS);
+  await ensureClickStreams(manager, nextShard);
   return shard;
 }
 

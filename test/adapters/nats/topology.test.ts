@@ -1,7 +1,7 @@
 /** Streams and routing table come up to what the settings ask for, and refuse what cannot be had. */
 import { nanos } from 'nats';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { clickStream, listShards } from '../../../src/adapters/nats/clickStreams.ts';
+import { ageLimits, clickStream, listShards } from '../../../src/adapters/nats/clickStreams.ts';
 import { RoutingLog } from '../../../src/adapters/nats/routingLog.ts';
 import { prepareTopology, type Topology, TopologyError } from '../../../src/adapters/nats/topology.ts';
 import { startNats } from '../../support/nats.ts';
@@ -11,7 +11,6 @@ import { type Broker, openBroker } from './clicks.ts';
 const DAY_MS = 86_400_000;
 const TOPOLOGY: Topology = {
   shards: 3,
-  streamMaxAgeMs: 30 * DAY_MS,
   rules: { version: 1, maxFutureSkewMs: 300_000, maxEventAgeMs: 365 * DAY_MS, dedupHorizonMs: DAY_MS },
 };
 
@@ -57,7 +56,7 @@ test('a new installation gets its streams and the first entry of its table', asy
   const { config } = await broker.manager.streams.info('CLICKS_1');
   expect(config).toMatchObject({
     subjects: ['clicks.1'],
-    max_age: nanos(30 * DAY_MS),
+    max_age: 0,
     max_msgs: -1,
     max_bytes: -1,
     duplicate_window: nanos(120_000),
@@ -125,19 +124,18 @@ test.each([
   expect((await routing()).table.sequence).toBe(1);
 });
 
-test.each([
-  ['longer', 90 * DAY_MS],
-  ['shorter', 7 * DAY_MS],
-  ['so short that the broker cannot absorb repeats for its usual time', 60_000],
-])('a %s max age is taken over by every stream', async (_what, streamMaxAgeMs) => {
+test('the age limit of an earlier release, or of a killed archiver, is taken back', async () => {
   await prepareTopology(broker.connection, TOPOLOGY);
-  await prepareTopology(broker.connection, { ...TOPOLOGY, streamMaxAgeMs });
-  expect(await maxAges()).toEqual([0, 1, 2].map(() => nanos(streamMaxAgeMs)));
-});
-
-test('an installation may start with the shortest max age', async () => {
-  await prepareTopology(broker.connection, { ...TOPOLOGY, streamMaxAgeMs: 60_000 });
-  expect(await maxAges()).toEqual([0, 1, 2].map(() => nanos(60_000)));
+  for (const [shard, maxAgeMs] of [
+    [0, 30 * DAY_MS],
+    [2, 60_000],
+  ] as const)
+    await broker.manager.streams.update(clickStream(shard), ageLimits(maxAgeMs));
+  expect(await maxAges()).toEqual([nanos(30 * DAY_MS), 0, nanos(60_000)]);
+  await prepareTopology(broker.connection, TOPOLOGY);
+  expect(await maxAges()).toEqual([0, 0, 0]);
+  const { config } = await broker.manager.streams.info(clickStream(2));
+  expect(config.duplicate_window).toBe(nanos(120_000));
 });
 
 test('streams of others are no shards', async () => {
