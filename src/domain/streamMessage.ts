@@ -7,6 +7,19 @@ export interface StreamMessage {
   readonly bytes: Uint8Array;
 }
 
+/** A message with all that is kept of it in the archive. */
+export interface StoredMessage extends StreamMessage {
+  /** The broker's timestamp, nanoseconds since the Unix epoch, as exactly as its readers get it: to 256 ns. */
+  readonly timestampNanos: bigint;
+  /** The id with which it was published. */
+  readonly messageId: string | undefined;
+}
+
+/** A timestamp as readers of streams have it. */
+export function timestampMsOf(timestampNanos: bigint): number {
+  return Number(timestampNanos) / 1e6;
+}
+
 export interface StreamState {
   /** When the stream was created: a stream made anew has another. */
   readonly incarnation: string;

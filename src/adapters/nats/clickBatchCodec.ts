@@ -5,7 +5,14 @@
  */
 import protobuf from 'protobufjs/minimal.js';
 import type { ClickBatch, DecodedRecord } from '../../domain/clickBatch.ts';
-import type { Channel, ClickFacts, ClickRecord, SignatureCheck } from '../../domain/clickRecord.ts';
+import {
+  type Channel,
+  type ClickContext,
+  type ClickFacts,
+  type ClickRecord,
+  EMPTY_CONTEXT,
+  type SignatureCheck,
+} from '../../domain/clickRecord.ts';
 import { AD_ID_HASHED_BYTES_MAX } from '../../domain/identity.ts';
 import { isUuid7 } from '../../domain/uuid7.ts';
 
@@ -219,6 +226,63 @@ function readFacts(bytes: Uint8Array): ReadFacts {
     }
   }
   return facts;
+}
+
+/** A record with all that stands in it; undefined: as of `decodeClickFacts`. */
+export function decodeClickRecord(bytes: Uint8Array): ClickRecord | undefined {
+  const facts = decodeClickFacts(bytes);
+  if (facts === undefined) return undefined;
+  try {
+    return { ...facts, ...readContext(bytes) };
+  } catch {
+    // The click counts all the same.
+    return { ...facts, ...EMPTY_CONTEXT };
+  }
+}
+
+const CONTEXT_TEXTS: Readonly<Record<number, keyof ClickContext>> = {
+  [RECORD.referrer]: 'referrer',
+  [RECORD.country]: 'country',
+  [RECORD.region]: 'region',
+  [RECORD.deviceType]: 'deviceType',
+  [RECORD.os]: 'os',
+  [RECORD.browser]: 'browser',
+  [RECORD.publisherId]: 'publisherId',
+  [RECORD.placementId]: 'placementId',
+  [RECORD.creativeId]: 'creativeId',
+  [RECORD.source]: 'source',
+};
+
+/** @param bytes of a record whose facts could be read */
+function readContext(bytes: Uint8Array): ClickContext {
+  const texts: Partial<Record<keyof ClickContext, string>> = {};
+  const attributes: [string, string][] = [];
+  let { userKey } = EMPTY_CONTEXT;
+  const reader = readerOf(bytes);
+  while (reader.pos < reader.len) {
+    const key = reader.uint32();
+    const field = key >>> 3;
+    const name = CONTEXT_TEXTS[field];
+    // A field of another kind than the contract's is somebody else's.
+    if ((key & 7) !== DELIMITED) reader.skipType(key & 7);
+    else if (name !== undefined) texts[name] = reader.string();
+    else if (field === RECORD.userKey) userKey = reader.bytes();
+    else if (field === RECORD.attributes) attributes.push(readAttribute(reader.bytes()));
+    else reader.skipType(DELIMITED);
+  }
+  return { ...EMPTY_CONTEXT, ...texts, userKey, attributes: Object.fromEntries(attributes) };
+}
+
+function readAttribute(bytes: Uint8Array): [key: string, value: string] {
+  const pair: [string, string] = ['', ''];
+  const reader = readerOf(bytes);
+  while (reader.pos < reader.len) {
+    const key = reader.uint32();
+    const place = (key >>> 3) - 1;
+    if ((key & 7) === DELIMITED && (place === 0 || place === 1)) pair[place] = reader.string();
+    else reader.skipType(key & 7);
+  }
+  return pair;
 }
 
 /** One reader for all bytes: the library reads the texts of a Buffer and of a Uint8Array by rules that differ. */

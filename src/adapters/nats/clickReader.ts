@@ -18,9 +18,9 @@ import {
   type JetStreamManager,
   type JsMsg,
 } from 'nats';
-import { StreamGapError, type StreamMessage } from '../../domain/streamMessage.ts';
+import { type StoredMessage, StreamGapError, type StreamMessage } from '../../domain/streamMessage.ts';
 import { checkIncarnation, checkStream, type StreamPlace } from '../../domain/streamPlace.ts';
-import { clickStream, readStreamState } from './clickStreams.ts';
+import { clickStream, MESSAGE_ID_HEADER, readStreamState } from './clickStreams.ts';
 import { discardConsumer, FETCH_EXPIRES_MS, openShardConsumer, type ShardConsumer } from './shardConsumer.ts';
 
 /**
@@ -34,6 +34,14 @@ const HOLES_MAX = 3;
 
 /** @param isFirst of this outage: to be said once, not at every try */
 type OnTrouble = (shard: number, error: unknown, isFirst: boolean) => void;
+
+type ReadPlace = [
+  shard: number,
+  incarnation: string,
+  fromSequence: number,
+  stop: AbortSignal,
+  throughSequence?: number,
+];
 
 export class ClickReader {
   readonly #client: JetStreamClient;
@@ -54,13 +62,23 @@ export class ClickReader {
    * the broker as long as it takes.
    * @throws StreamGapError where the stream is another one now, went back, or holds the next sequence no more.
    */
-  async *read(
+  read(...place: ReadPlace): AsyncGenerator<StreamMessage> {
+    return this.#read(toStreamMessage, ...place);
+  }
+
+  /** As `read`, with all that is kept of a message in the archive. */
+  readStored(...place: ReadPlace): AsyncGenerator<StoredMessage> {
+    return this.#read(toStoredMessage, ...place);
+  }
+
+  async *#read<T>(
+    toMessage: (message: JsMsg) => T,
     shard: number,
     incarnation: string,
     fromSequence: number,
     stop: AbortSignal,
     throughSequence = Infinity,
-  ): AsyncGenerator<StreamMessage> {
+  ): AsyncGenerator<T> {
     let next = fromSequence;
     let consumer: Consumer | undefined;
     let isBroken = false;
@@ -79,7 +97,7 @@ export class ClickReader {
             for await (const message of portion) {
               if (message.seq !== next) throw new DeliveryHole(next, message.seq, 'passed over');
               next += 1;
-              yield toStreamMessage(message);
+              yield toMessage(message);
               if (stop.aborted || next > throughSequence) return;
             }
           } finally {
@@ -185,4 +203,12 @@ class DeliveryHole extends Error {
 
 function toStreamMessage(message: JsMsg): StreamMessage {
   return { sequence: message.seq, timestampMs: message.info.timestampNanos / 1e6, bytes: message.data };
+}
+
+function toStoredMessage(message: JsMsg): StoredMessage {
+  return {
+    ...toStreamMessage(message),
+    timestampNanos: BigInt(message.info.timestampNanos),
+    messageId: message.headers?.get(MESSAGE_ID_HEADER) || undefined,
+  };
 }

@@ -6,6 +6,8 @@
 import { type JetStreamManager, NatsError, nanos, RetentionPolicy, StorageType, type StreamInfo } from 'nats';
 import type { StreamState } from '../../domain/streamMessage.ts';
 
+/** Where a message carries the id with which it was published. */
+export const MESSAGE_ID_HEADER = 'Nats-Msg-Id';
 const STREAM_PREFIX = 'CLICKS_';
 const STREAM_NOT_FOUND = 10_059;
 

@@ -6,10 +6,9 @@
  * the time in question was seen: nothing may be missing in the delivery, up to where the stream ended at the beginning.
  */
 import { type Consumer, DeliverPolicy, type JetStreamClient, type JetStreamManager } from 'nats';
-import { clickStream } from './clickStreams.ts';
+import { clickStream, MESSAGE_ID_HEADER } from './clickStreams.ts';
 import { discardConsumer, FETCH_EXPIRES_MS, openShardConsumer } from './shardConsumer.ts';
 
-const ID_HEADER = 'Nats-Msg-Id';
 /** The broker's clock stamps the messages; the gateway's says from when on. */
 const CLOCKS_APART_MS = 600_000;
 /** Headers alone: some hundred bytes each. */
@@ -66,7 +65,7 @@ async function findUpTo(
       if (message.info.deliverySequence !== delivered)
         throw new Error(`message ${delivered} of the look-up was lost on its way`);
       sequence = message.seq;
-      const batchId = message.headers?.get(ID_HEADER) ?? '';
+      const batchId = message.headers?.get(MESSAGE_ID_HEADER) ?? '';
       if (batchIds.has(batchId)) found.add(batchId);
       if (sequence >= lastSequence) return found;
     }

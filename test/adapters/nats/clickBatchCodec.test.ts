@@ -9,10 +9,12 @@ import { describe, expect, test } from 'vitest';
 import {
   decodeClickBatch,
   decodeClickFacts,
+  decodeClickRecord,
   encodeClickBatch,
   encodeClickRecord,
 } from '../../../src/adapters/nats/clickBatchCodec.ts';
 import { type ClickFacts, type ClickRecord, EMPTY_CONTEXT } from '../../../src/domain/clickRecord.ts';
+import { CHANNELS, clickRecord, SIGNATURES } from '../../support/anyClick.ts';
 
 const PROTO = resolve(import.meta.dirname, '../../../proto');
 const root = new protobuf.Root();
@@ -20,45 +22,6 @@ root.resolvePath = (_origin, target) => join(PROTO, target);
 root.loadSync('clickledger/v1/click.proto', { keepCase: true });
 const Batch = root.lookupType('clickledger.v1.ClickBatch');
 const Record_ = root.lookupType('clickledger.v1.ClickRecord');
-
-const CHANNELS = ['HTTP', 'GRPC'] as const;
-const SIGNATURES = ['NOT_CHECKED', 'VALID', 'INVALID', 'EXPIRED'] as const;
-
-const uuid7 = fc.uint8Array({ minLength: 16, maxLength: 16 }).map((bytes) => {
-  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x70;
-  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
-  return bytes;
-});
-const text = fc.oneof(fc.string({ maxLength: 20 }), fc.string({ unit: 'binary', maxLength: 20 }));
-const timeMs = fc.oneof(fc.maxSafeInteger(), fc.integer({ min: 1_700_000_000_000, max: 1_800_000_000_000 }));
-
-const clickRecord: fc.Arbitrary<ClickRecord> = fc.record({
-  clickId: uuid7,
-  impressionId: fc.option(uuid7, { nil: undefined }),
-  adId: fc
-    .oneof(fc.string({ minLength: 1, maxLength: 128 }), fc.string({ unit: 'binary', minLength: 1 }))
-    .filter((adId) => !adId.includes('\0')),
-  eventTimeMs: timeMs,
-  receivedMs: fc.integer({ min: 1, max: Date.UTC(10_000, 0) - 1 }),
-  channel: fc.constantFrom(...CHANNELS),
-  signature: fc.constantFrom(...SIGNATURES),
-  head: fc.boolean(),
-  prefetch: fc.boolean(),
-  test: fc.boolean(),
-  userAgent: fc.option(text, { nil: undefined }),
-  userKey: fc.oneof(fc.constant(new Uint8Array(0)), fc.uint8Array({ minLength: 16, maxLength: 16 })),
-  referrer: text,
-  country: text,
-  region: text,
-  deviceType: text,
-  os: text,
-  browser: text,
-  publisherId: text,
-  placementId: text,
-  creativeId: text,
-  source: text,
-  attributes: fc.dictionary(text, text, { maxKeys: 4, noNullPrototype: true }),
-});
 
 const records = fc.array(clickRecord, { maxLength: 5 });
 const routingSequence = fc.oneof(fc.nat(100), fc.maxSafeNat());
@@ -171,9 +134,18 @@ describe('against the contract', () => {
         const batch = decodeClickBatch(Batch.encode(Batch.fromObject(message)).finish());
         expect(batch?.routingSequence).toBe(sequence);
         expect(comparable(batch?.records.map(({ facts }) => facts))).toEqual(comparable(clicks.map(factsOf)));
+        expect(comparable(batch?.records.map(({ bytes }) => decodeClickRecord(bytes)))).toEqual(
+          comparable(clicks),
+        );
       }),
       { numRuns: 300 },
     );
+  });
+
+  test('a click whose context cannot be read keeps its facts', () => {
+    // Attributes whose key says that it is longer than they are.
+    const bytes = Buffer.concat([encodeClickRecord(sound), Buffer.from([0xba, 0x01, 0x02, 0x0d, 0x01])]);
+    expect(decodeClickRecord(bytes)).toEqual({ ...decodeClickFacts(bytes), ...EMPTY_CONTEXT });
   });
 
   test('a round trip keeps the facts and the bytes of each record, out of any kind of buffer', () => {
