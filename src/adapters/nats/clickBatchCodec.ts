@@ -6,55 +6,18 @@
 import protobuf from 'protobufjs/minimal.js';
 import type { ClickBatch, DecodedRecord } from '../../domain/clickBatch.ts';
 import {
-  type Channel,
   type ClickContext,
   type ClickFacts,
   type ClickRecord,
   EMPTY_CONTEXT,
-  type SignatureCheck,
 } from '../../domain/clickRecord.ts';
 import { AD_ID_HASHED_BYTES_MAX } from '../../domain/identity.ts';
+import { fits } from '../../domain/limits.ts';
 import { isUuid7 } from '../../domain/uuid7.ts';
+import { BATCH, CHANNELS, DELIMITED, RECORD, SIGNATURES, tag, VARINT } from './clickFields.ts';
+import { noFacts, type ReadFacts, readPlainBatch, readPlainFacts } from './plainClicks.ts';
 
 const { Reader, Writer } = protobuf;
-
-const CHANNELS: readonly Channel[] = ['HTTP', 'GRPC'];
-const SIGNATURES: readonly SignatureCheck[] = ['NOT_CHECKED', 'VALID', 'INVALID', 'EXPIRED'];
-
-/** Field numbers of click.proto. */
-const BATCH = { routingSequence: 1, records: 2 } as const;
-const RECORD = {
-  clickId: 1,
-  impressionId: 2,
-  adId: 3,
-  eventTimeMs: 4,
-  receivedMs: 5,
-  channel: 6,
-  signature: 7,
-  head: 8,
-  prefetch: 9,
-  test: 10,
-  userAgent: 11,
-  userKey: 12,
-  referrer: 13,
-  country: 14,
-  region: 15,
-  deviceType: 16,
-  os: 17,
-  browser: 18,
-  publisherId: 19,
-  placementId: 20,
-  creativeId: 21,
-  source: 22,
-  attributes: 23,
-} as const;
-
-const VARINT = 0;
-const DELIMITED = 2;
-
-function tag(field: number, wireType: number): number {
-  return (field << 3) | wireType;
-}
 
 /** One record's bytes, as they stand inside a batch. */
 export function encodeClickRecord(record: ClickRecord): Uint8Array {
@@ -109,7 +72,7 @@ export function encodeClickBatch(routingSequence: number, records: readonly Uint
 /** undefined: the bytes are no ClickBatch. */
 export function decodeClickBatch(bytes: Uint8Array): ClickBatch | undefined {
   try {
-    return readBatch(bytes);
+    return readPlainBatch(bytes, soundFacts) ?? readBatch(bytes);
   } catch {
     return undefined;
   }
@@ -133,23 +96,24 @@ function readBatch(bytes: Uint8Array): ClickBatch {
   return { routingSequence, records };
 }
 
-const NO_BYTES = new Uint8Array(0);
-
 /** undefined: the record cannot be read, or lacks what every click has. */
 export function decodeClickFacts(bytes: Uint8Array): ClickFacts | undefined {
   try {
-    const facts = readFacts(bytes);
-    const sound =
-      isUuid7(facts.clickId) &&
-      (facts.impressionId === undefined || isUuid7(facts.impressionId)) &&
-      isAdId(facts.adId) &&
-      isTime(facts.receivedMs) &&
-      facts.channel !== undefined &&
-      facts.signature !== undefined;
-    return sound ? (facts as ClickFacts) : undefined;
+    return soundFacts(readPlainFacts(bytes) ?? readFacts(bytes));
   } catch {
     return undefined;
   }
+}
+
+function soundFacts(facts: ReadFacts): ClickFacts | undefined {
+  const sound =
+    isUuid7(facts.clickId) &&
+    (facts.impressionId === undefined || isUuid7(facts.impressionId)) &&
+    isAdId(facts.adId) &&
+    isTime(facts.receivedMs) &&
+    facts.channel !== undefined &&
+    facts.signature !== undefined;
+  return sound ? (facts as ClickFacts) : undefined;
 }
 
 /** Before the year 10000: windows are booked by it, and partitions named. */
@@ -161,29 +125,12 @@ function isTime(ms: number): boolean {
 
 /** PostgreSQL stores no NUL in a text. */
 function isAdId(text: string): boolean {
-  return text !== '' && !text.includes('\0') && Buffer.byteLength(text) <= AD_ID_HASHED_BYTES_MAX;
+  return text !== '' && !text.includes('\0') && fits(text, AD_ID_HASHED_BYTES_MAX);
 }
 
-type ReadFacts = { -readonly [K in keyof ClickFacts]: ClickFacts[K] | undefined } & {
-  clickId: Uint8Array;
-  adId: string;
-  receivedMs: number;
-};
-
+/** Any record, as the protobuf library reads it. */
 function readFacts(bytes: Uint8Array): ReadFacts {
-  const facts: ReadFacts = {
-    clickId: NO_BYTES,
-    impressionId: undefined,
-    adId: '',
-    eventTimeMs: 0,
-    receivedMs: 0,
-    channel: undefined,
-    signature: 'NOT_CHECKED',
-    head: false,
-    prefetch: false,
-    test: false,
-    userAgent: undefined,
-  };
+  const facts = noFacts();
   const reader = readerOf(bytes);
   while (reader.pos < reader.len) {
     const key = reader.uint32();

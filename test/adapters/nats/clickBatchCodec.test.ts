@@ -104,6 +104,13 @@ const sound: ClickRecord = {
   userKey: new Uint8Array(16),
 };
 
+/** A batch with its records' bytes, which are made only for whoever asks. */
+function readable(decoded: ReturnType<typeof decodeClickBatch> | ClickFacts): unknown {
+  if (decoded === undefined || !('records' in decoded)) return comparable(decoded);
+  const { routingSequence, records } = decoded;
+  return comparable({ routingSequence, records: records.map(({ bytes, facts }) => ({ bytes, facts })) });
+}
+
 function decodeOne(bytes: Uint8Array): ClickFacts | undefined {
   const batch = decodeClickBatch(encodeClickBatch(1, [bytes]));
   expect(batch?.records).toHaveLength(1);
@@ -238,6 +245,49 @@ describe('whatever the bytes', () => {
       }),
       { numRuns: 2_000 },
     );
+  });
+
+  test('what is read the fast way, the protobuf library reads to the same', () => {
+    const record = encodeClickRecord({
+      ...sound,
+      head: true,
+      referrer: 'https://news.example/',
+      userAgent: 'é',
+    });
+    const batch = encodeClickBatch(300, [record, encodeClickRecord(sound)]);
+    // With an unknown field before everything else it is the library that reads.
+    const unknown = Uint8Array.of(0xa0, 0x06, 0x01);
+    const byLibrary = (bytes: Uint8Array) => Buffer.concat([unknown, bytes]);
+    const interesting = fc.oneof(fc.constantFrom(0, 1, 2, 0x7f, 0x80, 0x81, 0xff), fc.nat(255));
+    const changes = fc.array(fc.tuple(fc.nat(batch.length - 1), interesting), { maxLength: 4 });
+    const extra = fc.array(fc.tuple(fc.nat(batch.length - 1), interesting), { maxLength: 2 });
+    fc.assert(
+      fc.property(changes, extra, fc.nat({ max: 20 }), (changed, inserted, cut) => {
+        for (const [original, decode] of [
+          [batch, (bytes: Uint8Array) => decodeClickBatch(bytes)],
+          [record, (bytes: Uint8Array) => decodeClickFacts(bytes)],
+        ] as const) {
+          const bytes = [...original];
+          for (const [at, value] of changed) bytes[at % original.length] = value;
+          for (const [at, value] of inserted) bytes.splice(at % original.length, 0, value);
+          const broken = Uint8Array.from(bytes.slice(0, bytes.length - cut));
+          expect(readable(decode(broken))).toEqual(readable(decode(byLibrary(broken))));
+        }
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+
+  test.each([2, 3, 4, 5, 6, 7, 8, 10])('so are numbers that take %i bytes without need', (length) => {
+    const unknown = Uint8Array.of(0xa0, 0x06, 0x01);
+    const longer = (value: number) => [0x80 | value, ...Array<number>(length - 2).fill(0x80), 0];
+    const record = [...encodeClickRecord({ ...sound, referrer: 'https://news.example/' })];
+    for (const [at, value] of record.entries()) {
+      if (value >= 0x80) continue;
+      const bytes = Uint8Array.from([...record.slice(0, at), ...longer(value), ...record.slice(at + 1)]);
+      const byLibrary = decodeClickFacts(Buffer.concat([unknown, bytes]));
+      expect(comparable(decodeClickFacts(bytes)), `byte ${at}`).toEqual(comparable(byLibrary));
+    }
   });
 
   test('a batch that is cut off anywhere but between records is no batch', () => {
