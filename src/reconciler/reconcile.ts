@@ -24,9 +24,12 @@ import type { RestatementChunk } from '../domain/restatement.ts';
 import type { Timers } from '../domain/timers.ts';
 import type { RecountSession, Restatements } from './ports.ts';
 import { type ReplayParts, replayShard } from './shardReplay.ts';
+import { sideBySide } from './sideBySide.ts';
 
 /** Windows restated in one transaction. */
 export const CHUNK_WINDOWS = 500;
+/** One computes while the other's next portion is on its way; more than that gained nothing, and each has a fold. */
+const SHARDS_AT_A_TIME = 2;
 const RETRY_PAUSE_FIRST_MS = 100;
 const RETRY_PAUSE_MAX_MS = 2_000;
 const RETRIES_MAX = 8;
@@ -115,24 +118,29 @@ async function replay(
   parts: ReconcileParts,
 ): Promise<{ records: number; shardsDiffering: number }> {
   const recount = new Recount(selection);
-  const drain = async () => {
-    const windows = recount.take();
-    if (windows.length > 0) await session.add(windows);
+  let added: Promise<void> = Promise.resolve();
+  // The session takes one portion at a time.
+  const drain = () => {
+    added = added.then(async () => {
+      const windows = recount.take();
+      if (windows.length > 0) await session.add(windows);
+    });
+    return added;
   };
   const onRecords = (count: number) => parts.watcher.onRecords(count);
   let records = 0;
   let shardsDiffering = 0;
-  for (const [index, counted] of shards.entries()) {
-    const range = ranges[index];
-    if (range === undefined) continue;
-    const replayed = await replayShard(range, counted.records, { ...parts, recount, drain, onRecords });
+  await sideBySide(shards, SHARDS_AT_A_TIME, parts.stop, async (counted, stop) => {
+    const range = ranges.find(({ shard }) => shard === counted.shard);
+    if (range === undefined) return;
+    const replayed = await replayShard(range, counted.records, { ...parts, recount, drain, onRecords, stop });
     records += replayed.records;
     // The shard's row sums its whole stream.
-    if (selection.fromMs !== undefined) continue;
+    if (selection.fromMs !== undefined) return;
     const differences = shardDifferences(counted, replayed);
     for (const difference of differences) parts.watcher.shardDiffers(difference);
     if (differences.length > 0) shardsDiffering += 1;
-  }
+  });
   await drain();
   return { records, shardsDiffering };
 }

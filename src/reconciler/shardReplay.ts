@@ -19,7 +19,7 @@ import { examineMessage, type Routing, type ShardStreams } from '../domain/shard
 import { WholeFold } from '../domain/wholeFold.ts';
 import type { Spill } from './ports.ts';
 
-/** Records whose identities are in memory at a time: with some 250 bytes each, 250 MB. */
+/** Records whose identities are in memory at a time, of each shard that is replayed: with 67 bytes each, 67 MB. */
 export const PARTITION_RECORDS_MAX = 1_000_000;
 
 export interface ReplayParts {
