@@ -2,20 +2,27 @@
 import type { WindowDifference } from './difference.ts';
 import type { ReplayRange } from './replayRange.ts';
 
+/** Why counts are changed by a run: they were wrong, the rules are others, or a person decided and says why. */
+export type RestatementCause = 'RECONCILE' | 'RECLASSIFY' | 'MANUAL';
+
 /** Some differences to be taken away, with their restatements, in one transaction (I13). */
 export interface RestatementChunk {
   readonly run: number;
   /** From 1. */
   readonly chunk: number;
   readonly differences: readonly WindowDifference[];
+  readonly cause: RestatementCause;
+  /** Why, in the words of who decided it. */
+  readonly note: string | undefined;
   readonly ruleSetVersion: number;
   readonly ranges: readonly ReplayRange[];
   /** Where the minutes asked for begin; undefined: at the first. */
   readonly fromMs: number | undefined;
 }
 
-export type RestateOutcome =
+/** What became of a step of a run: a portion of restatements, or its settling. */
+export type RunStepOutcome =
   /** Now, or in an earlier try whose answer was lost. */
-  | { readonly kind: 'restated' }
+  | { readonly kind: 'done' }
   /** Another run has begun. */
   | { readonly kind: 'fenced'; readonly found: string };

@@ -2,7 +2,8 @@
 import type { ComparedWindows, WindowDifference } from '../domain/difference.ts';
 import type { RecountedWindow, WindowSelection } from '../domain/recount.ts';
 import type { CountedShard } from '../domain/replayRange.ts';
-import type { RestatementChunk, RestateOutcome } from '../domain/restatement.ts';
+import type { RestatementChunk, RunStepOutcome } from '../domain/restatement.ts';
+import type { Settlement, SettlingStep, ShardArrival } from '../domain/settlement.ts';
 
 /** Files for the parts of a shard that is too large to be folded at once. Nobody else sees them. */
 export interface Spill {
@@ -20,12 +21,22 @@ export interface RecountSession {
   compare(selection: WindowSelection): Promise<ComparedWindows>;
   /** What `compare` found, by ad and minute, so many at a time. */
   differences(most: number): AsyncIterable<readonly WindowDifference[]>;
+  /** After the last restatement: writes down what is settled now, and which windows are not. */
+  settle(step: SettlingStep): Promise<RunStepOutcome>;
   close(): Promise<void>;
+}
+
+export interface Settling {
+  read(): Promise<Settlement>;
+  /** Of every shard whose stream exists (I16). */
+  arrivals(): Promise<readonly ShardArrival[]>;
+  /** From its end on, every change of a minute before `throughMs` is a restatement; what was not is stored. */
+  watch(throughMs: number): Promise<void>;
 }
 
 export interface Restatements {
   /** A new run: what an earlier one still sends is refused. */
   begin(): Promise<number>;
   /** May be tried again after any error: it takes effect once. */
-  restate(chunk: RestatementChunk): Promise<RestateOutcome>;
+  restate(chunk: RestatementChunk): Promise<RunStepOutcome>;
 }

@@ -7,8 +7,11 @@
  * (I10), so it does not matter what is counted meanwhile; each is written down with it (I13). Nothing is decided by
  * guessing: where a stream does not hold what is needed, it throws.
  *
- * Runs that restate are fenced by a counter that each raises before it looks at the counts: so a run sees all that
+ * Runs that write are fenced by a counter that each raises before it looks at the counts: so a run sees all that
  * earlier ones have added, and from then on they add nothing.
+ *
+ * A run that settles lets the minutes that it will verify be watched before it looks at the counts: what is counted of
+ * them before is in what it sees, what comes after is a restatement (I13). Only then are they settled.
  */
 import type { ShardDifference, WindowDifference } from '../domain/difference.ts';
 import { insist } from '../domain/insist.ts';
@@ -20,9 +23,10 @@ import {
   replayStartMs,
   UndecidedError,
 } from '../domain/replayRange.ts';
-import type { RestatementChunk } from '../domain/restatement.ts';
+import type { RestatementChunk, RunStepOutcome } from '../domain/restatement.ts';
+import { settleableThroughMs } from '../domain/settlement.ts';
 import type { Timers } from '../domain/timers.ts';
-import type { RecountSession, Restatements } from './ports.ts';
+import type { RecountSession, Restatements, Settling } from './ports.ts';
 import { type ReplayParts, replayShard } from './shardReplay.ts';
 import { sideBySide } from './sideBySide.ts';
 
@@ -37,6 +41,9 @@ const RETRIES_MAX = 8;
 export interface ReconcileParts extends Omit<ReplayParts, 'recount' | 'drain' | 'onRecords'> {
   readonly openSession: () => Promise<RecountSession>;
   readonly restatements: Restatements;
+  readonly settling: Settling;
+  /** So long after a minute what arrived late for it may come. */
+  readonly settleGraceMs: number;
   readonly timers: Timers;
   readonly watcher: ReconcileWatcher;
 }
@@ -56,7 +63,14 @@ export interface ReconcileWatcher {
 
 export interface ReconcileRequest {
   readonly selection: WindowSelection;
+  /** Begins where the settled minutes end, in the place of where the selection does. */
+  readonly fromSettled: boolean;
+  /** Takes the differences away. */
   readonly apply: boolean;
+  /** Settles the minutes that it finds, or makes, equal: needs all ads, and no gap behind the settled minutes. */
+  readonly settle: boolean;
+  /** Why a person restates by hand. */
+  readonly note: string | undefined;
 }
 
 export interface Reconciled {
@@ -70,24 +84,74 @@ export interface Reconciled {
   /** Of the differing ones, those that need a recount which begins earlier. */
   readonly undecided: number;
   readonly shardsDiffering: number;
+  /** Minutes before this one are settled; -Infinity: none. undefined: it was not asked to settle. */
+  readonly settledThroughMs: number | undefined;
 }
 
 /** @throws UndecidedError, StreamGapError, or what else kept it from a decision */
 export async function reconcile(request: ReconcileRequest, parts: ReconcileParts): Promise<Reconciled> {
-  const run = request.apply ? await parts.restatements.begin() : undefined;
+  const { apply, settle } = request;
+  const run = apply || settle ? await parts.restatements.begin() : undefined;
+  const { selection, throughMs } = await plan(request, parts);
   const session = await parts.openSession();
   try {
     const shards = session.shards.filter(({ floor }) => floor > 0);
-    const ranges = await rangesOf(shards, request.selection, parts);
+    const ranges = await rangesOf(shards, selection, parts);
     parts.watcher.begins(shards.length, expectedRecords(shards, ranges));
-    const replayed = await replay(shards, ranges, session, request.selection, parts);
+    const replayed = await replay(shards, ranges, session, selection, parts);
     parts.watcher.allRead();
-    const compared = await session.compare(request.selection);
-    const restating = { run, ranges, fromMs: request.selection.fromMs };
-    const { restated, undecided } = await settle(session, restating, parts);
-    return { run, shards: shards.length, ...replayed, ...compared, restated, undecided };
+    const compared = await session.compare(selection);
+    const { fromMs } = selection;
+    const restating = { run: apply ? run : undefined, ranges, fromMs, note: request.note };
+    const { restated, undecided, chunk } = await takeAway(session, restating, parts);
+    if (run !== undefined && throughMs !== undefined && throughMs > -Infinity) {
+      const step = { run, chunk: chunk + 1, throughMs, fromMs, restated: apply };
+      refuseFenced(await session.settle(step), step);
+    }
+    const settledThroughMs = throughMs;
+    return { run, shards: shards.length, ...replayed, ...compared, restated, undecided, settledThroughMs };
   } finally {
     await session.close();
+  }
+}
+
+interface Plan {
+  readonly selection: WindowSelection;
+  /** Minutes before this one are to be settled; undefined: none are. */
+  readonly throughMs: number | undefined;
+}
+
+async function plan(request: ReconcileRequest, { settling, settleGraceMs }: ReconcileParts): Promise<Plan> {
+  const { settledThroughMs } = await settling.read();
+  // Where nothing is settled yet, everything is to be looked at.
+  const fromSettledMs = settledThroughMs === -Infinity ? undefined : settledThroughMs;
+  const { fromSettled, settle } = request;
+  const selection = fromSettled ? { ...request.selection, fromMs: fromSettledMs } : request.selection;
+  if (!settle) return { selection, throughMs: undefined };
+  const throughMs = Math.max(settledThroughMs, settleableThroughMs(await settling.arrivals(), settleGraceMs));
+  refuseGaps(selection, settledThroughMs, throughMs);
+  await settling.watch(throughMs);
+  return { selection, throughMs };
+}
+
+/** Minutes are settled for all ads, and one after the other. */
+function refuseGaps(
+  { adIds, fromMs = -Infinity, toMs = Infinity }: WindowSelection,
+  settledThroughMs: number,
+  throughMs: number,
+): void {
+  const shown = (ms: number) => (ms === -Infinity ? 'the first minute' : new Date(ms).toISOString());
+  if (adIds !== undefined)
+    throw new UndecidedError('some ads alone cannot be settled: right is without --ads');
+  if (fromMs > settledThroughMs) {
+    throw new UndecidedError(
+      `--from ${shown(fromMs)} leaves a gap: minutes are settled through ${shown(settledThroughMs)}. Right is --from settled, an earlier time, or none`,
+    );
+  }
+  if (toMs < throughMs) {
+    throw new UndecidedError(
+      `--to ${shown(toMs)} is before ${shown(throughMs)}, through which minutes are settled by this run: right is a later --to, or none`,
+    );
   }
 }
 
@@ -162,14 +226,16 @@ interface Restating {
   readonly run: number | undefined;
   readonly ranges: readonly ReplayRange[];
   readonly fromMs: number | undefined;
+  readonly note: string | undefined;
 }
 
-async function settle(
+async function takeAway(
   session: RecountSession,
-  { run, ranges, fromMs }: Restating,
+  { run, ...common }: Restating,
   parts: ReconcileParts,
-): Promise<{ restated: number; undecided: number }> {
+): Promise<{ restated: number; undecided: number; chunk: number }> {
   const ruleSetVersion = parts.routing.table.rules.version;
+  const cause = common.note === undefined ? 'RECONCILE' : 'MANUAL';
   let restated = 0;
   let undecided = 0;
   let chunk = 0;
@@ -178,13 +244,13 @@ async function settle(
     undecided += page.length - differences.length;
     if (run !== undefined && differences.length > 0) {
       chunk += 1;
-      await restate({ run, chunk, differences, ruleSetVersion, ranges, fromMs }, parts);
+      await restate({ run, chunk, differences, cause, ruleSetVersion, ...common }, parts);
       restated += differences.length;
     }
     for (const difference of page)
       parts.watcher.windowDiffers(difference, run !== undefined && !difference.needsLongerReplay);
   }
-  return { restated, undecided };
+  return { restated, undecided, chunk };
 }
 
 /** A lost answer leaves it open whether a chunk went through, so it is sent again. */
@@ -201,11 +267,17 @@ async function restate(chunk: RestatementChunk, parts: ReconcileParts): Promise<
       parts.watcher.troubled(error);
     },
   });
-  if (outcome.kind === 'fenced') {
-    throw new UndecidedError(
-      `run ${chunk.run} stopped before part ${chunk.chunk}: ${outcome.found}. What it had applied stays; run it again when the other has ended`,
-    );
-  }
+  refuseFenced(outcome, chunk);
+}
+
+function refuseFenced(
+  outcome: RunStepOutcome,
+  { run, chunk }: { readonly run: number; readonly chunk: number },
+): void {
+  if (outcome.kind === 'done') return;
+  throw new UndecidedError(
+    `run ${run} stopped before part ${chunk}: ${outcome.found}. What it had applied stays; run it again when the other has ended`,
+  );
 }
 
 /** Of a part of a stream: as if each of its messages held as many. */

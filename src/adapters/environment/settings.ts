@@ -204,6 +204,12 @@ export const SETTINGS = {
     duration(50, 10 * MINUTE_MS),
     'How often an actor writes its counts to PostgreSQL.',
   ),
+  settleGraceMs: setting(
+    'SETTLE_GRACE',
+    '2m',
+    duration(0, DAY_MS),
+    'How long after a minute all shards must have counted before it can be settled.',
+  ),
   shards: setting(
     'SHARDS',
     '16',

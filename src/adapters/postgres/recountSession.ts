@@ -9,8 +9,12 @@ import type { Pool, PoolClient } from 'pg';
 import type { ComparedWindows, WindowDifference, WindowTotals } from '../../domain/difference.ts';
 import type { RecountedWindow, WindowSelection } from '../../domain/recount.ts';
 import type { CountedShard } from '../../domain/replayRange.ts';
+import type { RunStepOutcome } from '../../domain/restatement.ts';
+import type { SettlingStep } from '../../domain/settlement.ts';
 import { COUNT_COLUMNS, eachCount } from './countColumns.ts';
 import { exactNumber } from './pool.ts';
+import { explainStep, MOVED } from './restate.ts';
+import { aloneInSession } from './settlement.ts';
 
 const BEGIN = `
   begin isolation level repeatable read;
@@ -30,14 +34,21 @@ const ADD = `
   on conflict (ad_id, minute) do update set
     ${eachCount((column) => `${column} = recount.${column} + excluded.${column}`)}, late = recount.late + excluded.late`;
 
+const SELECTED = `($1::bigint is null or minute >= to_timestamp($1::bigint))
+      and ($2::bigint is null or minute < to_timestamp($2::bigint)) and ($3::text[] is null or ad_id = any($3))`;
+
+// What is counted of a window of a closed period is its final row and the adjustments beside it.
 const COMPARE = `
   with stored as (
-    select * from ad_minute where ($1::bigint is null or minute >= to_timestamp($1::bigint))
-      and ($2::bigint is null or minute < to_timestamp($2::bigint)) and ($3::text[] is null or ad_id = any($3))
+    select * from ad_minute where ${SELECTED}
+  ), adjusted as (
+    select ad_id, minute, ${eachCount((column) => `sum(${column})::bigint as ${column}`)} from adjustment where ${SELECTED}
+    group by ad_id, minute
   ), compared as (
-    select ad_id, minute, ${eachCount((column) => `coalesce(stored.${column}, 0) as before_${column}`)},
+    select ad_id, minute,
+      ${eachCount((column) => `coalesce(stored.${column}, 0) + coalesce(adjusted.${column}, 0) as before_${column}`)},
       ${eachCount((column) => `coalesce(recount.${column}, 0) as after_${column}`)}, coalesce(late, 0) as late
-    from stored full join recount using (ad_id, minute)
+    from stored full join adjusted using (ad_id, minute) full join recount using (ad_id, minute)
   ), found as (
     insert into difference (ad_id, minute, ${eachCount((column) => `before_${column}`)},
       ${eachCount((column) => `after_${column}`)}, late, needs_longer_replay)
@@ -57,6 +68,32 @@ const PAGE = `
   select number, ad_id, (extract(epoch from minute) * 1000)::bigint as minute, ${eachCount((column) => `before_${column}`)},
     ${eachCount((column) => `after_${column}`)}, late, needs_longer_replay
   from difference where number > $1 order by number limit $2`;
+
+// What another replay found to differ, and this one does not, is right again, if it began no later. Differences that are
+// restated ended with their restatement.
+const SETTLE = `
+  with ${MOVED}, left_over as (
+    select ad_id, minute from difference
+    where minute < to_timestamp($3::float8) and (not $5 or needs_longer_replay) and exists (select from moved)
+  ), ended as (
+    update drift set ended_at = clock_timestamp()
+    where ended_at is null and minute < to_timestamp($3::float8) and exists (select from moved)
+      and ($4::bigint is null or (minute >= to_timestamp($4::bigint) and range_from >= to_timestamp($4::bigint)))
+      and not exists (select from left_over where left_over.ad_id = drift.ad_id and left_over.minute = drift.minute)
+  ), found as (
+    insert into drift (ad_id, minute, run, range_from)
+    select ad_id, minute, $1, to_timestamp($4::bigint) from left_over
+    on conflict (ad_id, minute) where ended_at is null do update
+      set range_from = case when excluded.range_from is not null then least(drift.range_from, excluded.range_from) end
+      where drift.range_from is not null
+  ), advanced as (
+    update settlement set settled_through = greatest(settled_through, to_timestamp($3::float8))
+    where exists (select from moved)
+    returning settled_through
+  ), marked as (
+    insert into settled (through, run) select settled_through, $1 from advanced on conflict (through) do nothing
+  )
+  select count(*) as moved from moved`;
 
 /** Counts are texts: wrong ones may be of any size. */
 type DifferenceRow = Record<string, string> & { needs_longer_replay: boolean };
@@ -119,6 +156,22 @@ export class RecountSession {
       if (rows.length < most) return;
       last = rows.at(-1)?.['number'] ?? last;
     }
+  }
+
+  /** After the last restatement: writes down what is settled now, and which windows are not. */
+  async settle(step: SettlingStep): Promise<RunStepOutcome> {
+    const { run, chunk, throughMs, fromMs, restated } = step;
+    return aloneInSession(this.#client, async (client) => {
+      const values = [
+        run,
+        chunk,
+        throughMs / 1000,
+        fromMs === undefined ? undefined : fromMs / 1000,
+        restated,
+      ];
+      const { rows } = await client.query<{ moved: string }>(SETTLE, values);
+      return rows[0]?.moved === '1' ? { kind: 'done' } : explainStep(client, step);
+    });
   }
 
   /** Ends the session, and with it its tables. */

@@ -8,7 +8,7 @@ import { UnfitServerError } from '../../adapters/environment/unfitServer.ts';
 import type { WindowSelection } from '../../domain/recount.ts';
 import { UndecidedError } from '../../domain/replayRange.ts';
 import { StreamGapError } from '../../domain/streamMessage.ts';
-import type { Reconciled } from '../../reconciler/reconcile.ts';
+import type { Reconciled, ReconcileRequest } from '../../reconciler/reconcile.ts';
 import { CliError } from '../cliError.ts';
 import { parseTimeRange } from '../query/timeRange.ts';
 import { ReconcileReport } from '../reconcile/reconcileReport.ts';
@@ -19,22 +19,31 @@ import { printError } from '../terminal.ts';
 const EXIT_DIFFERENCES = 1;
 const EXIT_UNDECIDED = 2;
 const EXIT_INTERRUPTED = 130;
+/** As a time: where the settled minutes end. */
+const SETTLED = 'settled';
 
 interface ReconcileOptions {
   readonly from?: string;
   readonly to?: string;
   readonly ads?: readonly string[];
   readonly apply?: boolean;
+  readonly settle?: boolean;
+  readonly note?: string;
   readonly json?: boolean;
 }
 
 export function reconcileCommand(): Command {
   return new Command('reconcile')
     .description('recount the streams and compare, or restate what differs')
-    .option('--from <time>', 'compare from here on: now, a span back such as -7d, or an ISO 8601 time (UTC)')
+    .option(
+      '--from <time>',
+      'compare from here on: a span back such as -7d, an ISO 8601 time (UTC), now, or "settled": where the settled minutes end',
+    )
     .option('--to <time>', 'likewise; the range ends before it')
     .option('--ads <ids>', 'compare only these ads, with commas between', commaList)
-    .option('--apply', 'take the differences away, each with a restatement')
+    .option('--apply', 'take the differences away, each with a restatement; of the whole range, settle too')
+    .option('--settle', 'settle the minutes that are equal')
+    .option('--note <text>', 'with --apply: why you restate; the restatements carry it, as MANUAL')
     .option('--json', 'print a JSON object a difference, and one with the totals')
     .addHelpText('after', HELP)
     .action(reconcileCounts);
@@ -44,10 +53,14 @@ const HELP = `
 Works while clicks flow: streams and counts are compared as of the same moment. Without --from every minute is
 compared, from the first message on. Stopped half way, it is run again: nothing is restated twice.
 
+A settled minute changes only with a restatement. Minutes are settled in order, for all ads, as far as every shard has
+counted SETTLE_GRACE beyond them; those of windows that differ stay provisional until they are restated.
+
 Exit codes: 0 equal, or every difference restated; 1 differences; 2 not decided, or wrong use; 130 Ctrl-C.
 
 Example:
-  ./clickledger reconcile --from -7d --to now --apply`;
+  ./clickledger reconcile --from -7d --to now --apply
+  ./clickledger reconcile --from settled --settle`;
 
 async function reconcileCounts(options: ReconcileOptions): Promise<void> {
   const nowMs = () => performance.now();
@@ -55,7 +68,7 @@ async function reconcileCounts(options: ReconcileOptions): Promise<void> {
   const stop = new AbortController();
   const interrupted = interrupts(() => process.exit(EXIT_INTERRUPTED));
   interrupted.addEventListener('abort', () => stop.abort(new CliError('stopped')));
-  const request = { selection: selectionOf(options, Date.now()), apply: options.apply === true };
+  const request = requestOf(options, Date.now());
   try {
     const reconciled = await runReconcile(request, report, nowMs, stop);
     report.end(reconciled);
@@ -90,8 +103,29 @@ function explained(error: unknown): string {
 }
 
 /** @throws CliError where it is not clear what is meant */
+function requestOf(options: ReconcileOptions, nowMs: number): ReconcileRequest {
+  const { from, to, ads, note } = options;
+  const apply = options.apply === true;
+  if (note !== undefined && !apply) throw new CliError('--note says why you restate: right is with --apply');
+  if (note?.trim() === '') throw new CliError('--note is empty: right is a few words, or no --note');
+  const isWhole = from === undefined && to === undefined && ads === undefined;
+  return {
+    selection: selectionOf(options, nowMs),
+    fromSettled: from === SETTLED,
+    apply,
+    settle: options.settle === true || (apply && isWhole),
+    note,
+  };
+}
+
 function selectionOf({ from, to, ads }: ReconcileOptions, nowMs: number): WindowSelection {
   const adIds = ads === undefined ? undefined : new Set(ads);
+  // Where it begins is known when the settlement is read.
+  if (from === SETTLED) {
+    if (to !== undefined)
+      throw new CliError('--from settled goes on to the last minute: right is without --to');
+    return { fromMs: undefined, toMs: undefined, adIds };
+  }
   if (from === undefined && to === undefined) return { fromMs: undefined, toMs: undefined, adIds };
   if (from === undefined || to === undefined) {
     throw new CliError('--from and --to belong together: right is both, or neither for every minute');

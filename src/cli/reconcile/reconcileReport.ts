@@ -4,7 +4,7 @@
  */
 import type { ShardDifference, WindowDifference } from '../../domain/difference.ts';
 import type { Reconciled, ReconcileWatcher } from '../../reconciler/reconcile.ts';
-import { formatCount, formatCountOf, formatSpan } from '../format.ts';
+import { formatCount, formatCountOf, formatMinute, formatSpan } from '../format.ts';
 import { print, printError } from '../terminal.ts';
 import {
   differenceJson,
@@ -78,7 +78,7 @@ export class ReconcileReport implements ReconcileWatcher {
   }
 
   #printSummary(reconciled: Reconciled): void {
-    const { shards, records, windows, late, differing, restated, undecided } = reconciled;
+    const { shards, records, windows, late, differing, restated, undecided, settledThroughMs } = reconciled;
     for (const line of this.#shardLines) print(line);
     if (this.#lines.length > 0) print(renderDifferences(this.#lines));
     if (this.#lines.length < differing)
@@ -92,6 +92,7 @@ export class ReconcileReport implements ReconcileWatcher {
     if (undecided > 0) words.push(`${formatCount(undecided)} not decided`);
     if (late > 0) words.push(`${formatCountOf(late, 'repeat')} after the dedup horizon`);
     print(differing === 0 && this.#shardLines.length === 0 ? 'equal' : words.join(', '));
+    if (settledThroughMs !== undefined) print(settledLine(settledThroughMs));
   }
 
   #summaryJson(reconciled: Reconciled): string {
@@ -108,6 +109,16 @@ export class ReconcileReport implements ReconcileWatcher {
       differing,
       restated,
       undecided,
+      settled_through: timeJson(reconciled.settledThroughMs),
     });
   }
+}
+
+function settledLine(throughMs: number): string {
+  if (throughMs === -Infinity) return 'nothing is settled: some shard has not counted yet';
+  return `minutes before ${formatMinute(throughMs)} UTC are settled, but for windows that differ`;
+}
+
+function timeJson(ms: number | undefined): string | null {
+  return ms === undefined || ms === -Infinity ? null : new Date(ms).toISOString();
 }

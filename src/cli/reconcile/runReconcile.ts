@@ -1,16 +1,19 @@
 /** Puts the adapters together for a recount of an installation's streams. */
 import { tmpdir } from 'node:os';
 import { SpillFiles } from '../../adapters/disk/spillFiles.ts';
+import { readSettings } from '../../adapters/environment/settings.ts';
 import { decodeClickBatch } from '../../adapters/nats/clickBatchCodec.ts';
 import { ClickReader } from '../../adapters/nats/clickReader.ts';
-import { readStreamState } from '../../adapters/nats/clickStreams.ts';
+import { listShards, readStreamState } from '../../adapters/nats/clickStreams.ts';
 import { DayPartitions } from '../../adapters/postgres/dayPartitions.ts';
 import { connectForRecount } from '../../adapters/postgres/pool.ts';
 import { RecountSession } from '../../adapters/postgres/recountSession.ts';
 import { beginReconcileRun, restate } from '../../adapters/postgres/restate.ts';
+import { readArrivals, readSettlement, watchThrough } from '../../adapters/postgres/settlement.ts';
 import { systemTimers } from '../../adapters/system/timers.ts';
 import { UndecidedError } from '../../domain/replayRange.ts';
 import type { ShardStreams } from '../../domain/shardStreams.ts';
+import type { Settling } from '../../reconciler/ports.ts';
 import {
   type Reconciled,
   type ReconcileRequest,
@@ -18,7 +21,7 @@ import {
   reconcile,
 } from '../../reconciler/reconcile.ts';
 import { PARTITION_RECORDS_MAX } from '../../reconciler/shardReplay.ts';
-import { type Broker, type Ledger, withBroker, withLedger } from '../servers.ts';
+import { type Broker, installation, type Ledger, withBroker, withLedger } from '../servers.ts';
 
 const NAME = 'reconcile';
 /** A broker that delivers nothing for so long is not waited for any more. */
@@ -31,12 +34,15 @@ export function runReconcile(
   nowMs: () => number,
   stop: AbortController,
 ): Promise<Reconciled> {
+  const { settleGraceMs } = readSettings(installation(), ['settleGraceMs']);
   return withLedger(NAME, async (ledger) => {
     const recountPool = connectForRecount(ledger.url, NAME, () => undefined);
     try {
       return await withBroker(NAME, (broker) =>
         reconcile(request, {
           ...restating(ledger),
+          settling: settlingOf(ledger, broker),
+          settleGraceMs,
           streams: streamsOf(broker, watcher, nowMs, stop),
           routing: broker.routing,
           newSpill: (parts) => SpillFiles.create(tmpdir(), parts),
@@ -60,6 +66,18 @@ function restating({ pool }: Ledger) {
       begin: () => beginReconcileRun(pool),
       restate: (chunk: Parameters<typeof restate>[2]) => restate(pool, partitions, chunk),
     },
+  };
+}
+
+function settlingOf({ pool }: Ledger, { manager }: Broker): Settling {
+  return {
+    read: () => readSettlement(pool),
+    arrivals: async () => {
+      const stored = await readArrivals(pool);
+      const shards = await listShards(manager);
+      return shards.map((shard) => ({ shard, arrivedThroughMs: stored.get(shard) ?? 0 }));
+    },
+    watch: (throughMs) => watchThrough(pool, throughMs),
   };
 }
 

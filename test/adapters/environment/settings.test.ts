@@ -92,6 +92,7 @@ const CASES: readonly {
   duration('maxEventAgeMs', '1m', 60_000, '100y', 36_500 * DAY, ['59s', '101y']),
   duration('maxFutureSkewMs', '0ms', 0, '1h', HOUR, ['61m', '-1s']),
   duration('flushIntervalMs', '50ms', 50, '10m', 600_000, ['49ms', '11m']),
+  duration('settleGraceMs', '0ms', 0, '1d', DAY, ['25h', '-1s']),
   {
     name: 'shards',
     good: [
@@ -177,6 +178,7 @@ test('every default is right, and all of them fit each other', () => {
     maxEventAgeMs: 3_650 * DAY,
     maxFutureSkewMs: 300_000,
     flushIntervalMs: 10_000,
+    settleGraceMs: 120_000,
     shards: 16,
     streamMaxAgeMs: 400 * DAY,
     publishTimeoutMs: 2_000,

@@ -12,6 +12,7 @@ import type { RestatementChunk } from '../../../src/domain/restatement.ts';
 import { emptyCounts, type WindowCounts } from '../../../src/domain/windowCounts.ts';
 import {
   addShard,
+  adjustedRows,
   asPool,
   countedRows,
   delta,
@@ -23,6 +24,8 @@ import {
   MINUTE,
   openLedger,
   partitionsOf,
+  restatedRows,
+  setSettlement,
   untilWaiting,
 } from './ledger.ts';
 
@@ -195,6 +198,28 @@ describe('a recount', () => {
   });
 });
 
+describe('a recount of a closed period', () => {
+  test('is held against final rows and adjustments together, also where there is only an adjustment', async () => {
+    await stored(delta('ad', MINUTE, { valid: 5 }), delta('left', MINUTE, { valid: 1 }));
+    await setSettlement(ledger, { closed: MINUTE + STEP_MS });
+    await stored(delta('ad', MINUTE, { valid: 2 }), delta('new', MINUTE, { valid: 3 }));
+    await setSettlement(ledger, { closed: MINUTE + 2 * STEP_MS });
+    await stored(delta('ad', MINUTE, { valid: 4 }));
+    const right = [
+      recounted('ad', MINUTE, { valid: 11 }),
+      recounted('left', MINUTE, { valid: 1 }),
+      recounted('new', MINUTE, { valid: 3 }),
+    ];
+    expect((await compared(right)).sums).toMatchObject({ windows: 3, differing: 0 });
+    const { differences } = await compared(right.slice(1, 2), { ...ALL, toMs: MINUTE + STEP_MS });
+    expect(differences.map(({ adId, before }) => [adId, before.valid])).toEqual([
+      ['ad', 11n],
+      ['new', 3n],
+    ]);
+    expect((await compared([], { ...ALL, fromMs: MINUTE + STEP_MS })).sums.windows).toBe(0);
+  });
+});
+
 describe('a restatement', () => {
   const RANGE = { shard: 4, incarnation: INCARNATION, fromSequence: 3, throughSequence: 90 };
   const difference = (
@@ -207,7 +232,13 @@ describe('a restatement', () => {
   const ONE_LESS = difference('ad', totals({ valid: 5n }), totals({ valid: 4n, repeat: 1n }), 1);
 
   function chunkOf(run: number, changes: Partial<RestatementChunk> = {}): RestatementChunk {
-    const common = { ruleSetVersion: 1, ranges: [RANGE], fromMs: undefined };
+    const common = {
+      cause: 'RECONCILE',
+      note: undefined,
+      ruleSetVersion: 1,
+      ranges: [RANGE],
+      fromMs: undefined,
+    } as const;
     return { run, chunk: 1, differences: [ONE_LESS], ...common, ...changes };
   }
 
@@ -230,7 +261,7 @@ describe('a restatement', () => {
     await stored(delta('ad', MINUTE, { valid: 5 }));
     const run = await beginReconcileRun(ledger.pool);
     await stored(delta('ad', MINUTE, { valid: 10 }));
-    expect(await apply(chunkOf(run))).toEqual({ kind: 'restated' });
+    expect(await apply(chunkOf(run))).toEqual({ kind: 'done' });
     expect(await counts()).toEqual([[14, 1]]);
     expect(await restatements()).toEqual([
       {
@@ -251,7 +282,7 @@ describe('a restatement', () => {
   test('makes the row, and the partition of its day, where they are missing', async () => {
     const run = await beginReconcileRun(ledger.pool);
     const missing = difference('new', totals({}), totals({ valid: 2n, fingerprintHigh: 7n }));
-    expect(await apply(chunkOf(run, { differences: [missing] }))).toEqual({ kind: 'restated' });
+    expect(await apply(chunkOf(run, { differences: [missing] }))).toEqual({ kind: 'done' });
     expect(await counts('new')).toEqual([[2, 0]]);
     expect((await countedRows(ledger))[0]?.['high']).toBe(7);
   });
@@ -259,8 +290,8 @@ describe('a restatement', () => {
   test('that is sent again after a lost answer takes effect once', async () => {
     await stored(delta('ad', MINUTE, { valid: 5 }));
     const run = await beginReconcileRun(ledger.pool);
-    for (let time = 0; time < 3; time++) expect(await apply(chunkOf(run))).toEqual({ kind: 'restated' });
-    expect(await apply(chunkOf(run, { chunk: 2, differences: [] }))).toEqual({ kind: 'restated' });
+    for (let time = 0; time < 3; time++) expect(await apply(chunkOf(run))).toEqual({ kind: 'done' });
+    expect(await apply(chunkOf(run, { chunk: 2, differences: [] }))).toEqual({ kind: 'done' });
     expect(await counts()).toEqual([[4, 1]]);
     expect(await restatements()).toHaveLength(1);
   });
@@ -274,7 +305,7 @@ describe('a restatement', () => {
       const tries = [apply(chunkOf(run)), apply(chunkOf(run))];
       await untilWaiting(ledger, 2);
       await blocker.query('commit');
-      expect(await Promise.all(tries)).toEqual([{ kind: 'restated' }, { kind: 'restated' }]);
+      expect(await Promise.all(tries)).toEqual([{ kind: 'done' }, { kind: 'done' }]);
     });
     expect(await counts()).toEqual([[4, 1]]);
     expect(await restatements()).toHaveLength(1);
@@ -287,7 +318,7 @@ describe('a restatement', () => {
       kind: 'fenced',
       found: `run ${second} has begun and is at part 0`,
     });
-    expect(await apply(chunkOf(second))).toEqual({ kind: 'restated' });
+    expect(await apply(chunkOf(second))).toEqual({ kind: 'done' });
     expect(await apply(chunkOf(first, { chunk: 2 }))).toMatchObject({ kind: 'fenced' });
     expect(await apply(chunkOf(second, { chunk: 3 }))).toMatchObject({ kind: 'fenced' });
     expect(await counts()).toEqual([[4, 1]]);
@@ -299,7 +330,7 @@ describe('a restatement', () => {
     const run = await beginReconcileRun(ledger.pool);
     await inSession(ledger, async (zombie) => {
       await zombie.query('begin');
-      expect(await apply(chunkOf(run), asPool(zombie))).toEqual({ kind: 'restated' });
+      expect(await apply(chunkOf(run), asPool(zombie))).toEqual({ kind: 'done' });
       const next = beginReconcileRun(ledger.pool);
       await untilWaiting(ledger);
       await zombie.query('commit');
@@ -307,6 +338,58 @@ describe('a restatement', () => {
     });
     const { differences } = await compared([recounted('ad', MINUTE, { valid: 4, repeat: 1 })]);
     expect(differences).toEqual([]);
+  });
+
+  test('is of the cause that it is given, with the words of who decided it, and raises the revision', async () => {
+    await stored(delta('ad', MINUTE, { valid: 5 }));
+    const run = await beginReconcileRun(ledger.pool);
+    await apply(chunkOf(run));
+    const next = await beginReconcileRun(ledger.pool);
+    await apply(chunkOf(next, { cause: 'MANUAL', note: 'agreed with finance' }));
+    expect(await restatedRows(ledger)).toMatchObject([
+      { cause: 'RECONCILE', note: null, revision: 1, booked_in: null },
+      { cause: 'MANUAL', note: 'agreed with finance', revision: 2, booked_in: null },
+    ]);
+  });
+
+  test('of a final window is an adjustment of the open period: the row does not move, others do', async () => {
+    const other = MINUTE + STEP_MS;
+    await stored(delta('ad', MINUTE, { valid: 5 }), delta('ad', other, { valid: 5 }));
+    await setSettlement(ledger, { closed: other });
+    const run = await beginReconcileRun(ledger.pool);
+    const differences = [ONE_LESS, { ...ONE_LESS, minute: other }];
+    expect(await apply(chunkOf(run, { differences }))).toEqual({ kind: 'done' });
+    expect(await counts()).toEqual([
+      [5, 0],
+      [4, 1],
+    ]);
+    expect(await adjustedRows(ledger)).toMatchObject([
+      { minute: MINUTE, booked_in: other, valid: -1, repeat: 1 },
+    ]);
+    expect(await restatedRows(ledger)).toMatchObject([
+      { minute: MINUTE, before: 5, after: 4, revision: null, booked_in: other },
+      { minute: other, before: 5, after: 4, revision: 1, booked_in: null },
+    ]);
+    const { sums } = await compared([
+      recounted('ad', MINUTE, { valid: 4, repeat: 1 }),
+      recounted('ad', other, { valid: 4, repeat: 1 }),
+    ]);
+    expect(sums).toMatchObject({ windows: 2, differing: 0 });
+  });
+
+  test('that waits while a period is closed is booked in the period that is open then', async () => {
+    await stored(delta('ad', MINUTE, { valid: 5 }));
+    const run = await beginReconcileRun(ledger.pool);
+    await inSession(ledger, async (closer) => {
+      await closer.query('begin');
+      await setSettlement({ pool: asPool(closer) }, { closed: MINUTE + STEP_MS });
+      const waiting = apply(chunkOf(run));
+      await untilWaiting(ledger);
+      await closer.query('commit');
+      expect(await waiting).toEqual({ kind: 'done' });
+    });
+    expect(await counts()).toEqual([[5, 0]]);
+    expect(await adjustedRows(ledger)).toMatchObject([{ valid: -1, booked_in: MINUTE + STEP_MS }]);
   });
 
   test('of late repeats is not taken back by a recount that begins later', async () => {

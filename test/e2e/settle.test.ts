@@ -1,0 +1,183 @@
+/**
+ * From a click to a bill on a whole installation: minutes settle, late clicks restate them, a period is closed, what
+ * comes then is an adjustment; and whatever happens, the streams say the same.
+ */
+import { Pool } from 'pg';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { catalogClient, type IngestClient, ingestClient } from '../../src/adapters/grpc/clients.ts';
+import { formatUuid } from '../../src/domain/uuid7.ts';
+import { uuid7At } from '../support/clicks.ts';
+import { Installation } from './installation.ts';
+
+const WAIT_MS = 60_000;
+const POLL_MS = 20;
+/** All of September 2025, and a little of what follows. */
+const SEPTEMBER = Date.UTC(2025, 8, 1);
+
+let installation: Installation;
+let pool: Pool;
+let ingest: IngestClient;
+let sent = 0;
+
+beforeAll(async () => {
+  installation = await Installation.start({
+    FLUSH_INTERVAL: '100ms',
+    SHARDS: '4',
+    SETTLE_GRACE: '0ms',
+    HEARTBEAT: '200ms',
+    LEASE: '1s',
+  });
+  pool = new Pool({ connectionString: await installation.databaseUrl(), max: 4 });
+  pool.on('error', () => undefined);
+  ingest = ingestClient(installation.ingestAddress);
+  const catalog = catalogClient(installation.ingestAddress);
+  await catalog.upsertAds({
+    ads: ['shoes', 'hats'].map((ad_id) => ({ ad_id, destination_url: 'https://shop.example/' })),
+  });
+  catalog.close();
+}, 120_000);
+
+afterAll(async () => {
+  ingest?.close();
+  await pool?.end();
+  await installation?.remove();
+});
+
+async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + WAIT_MS;
+  while (!(await holds())) {
+    if (performance.now() > deadline) throw new Error(`in vain: ${what}`);
+    await Bun.sleep(POLL_MS);
+  }
+}
+
+/** Clicks of these moments, until they are stored. */
+async function clicks(adId: string, ...times: readonly number[]): Promise<void> {
+  const list = times.map((ms) => {
+    sent += 1;
+    return { ad_id: adId, click_id: formatUuid(uuid7At(Date.now(), sent)), event_time_ms: ms };
+  });
+  await ingest.batchIngestClicks({ source: 'test', clicks: list });
+  await until(`${sent} records are stored`, async () => {
+    const { rows } = await pool.query('select sum(records)::float8 as records from shard');
+    return rows[0].records >= sent;
+  });
+}
+
+/** Waits until every shard has counted beyond this moment. */
+async function untilArrived(ms = Date.now() + 60_000): Promise<void> {
+  await until('all shards have counted so far', async () => {
+    const { rows } = await pool.query('select min(arrived_through_ms)::float8 as arrived from shard');
+    return rows[0].arrived >= ms;
+  });
+}
+
+async function reconcile(...words: readonly string[]) {
+  const { exitCode, output } = await installation.run('reconcile', '--json', ...words);
+  const lines = output.split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line)] : []));
+  const summary = lines.find(({ kind }) => kind === 'summary') ?? {};
+  return { exitCode, summary, output };
+}
+
+async function settlement() {
+  const { rows } = await pool.query(
+    'select watched_through, settled_through, closed_through from settlement',
+  );
+  return rows[0];
+}
+
+async function restatements() {
+  const { rows } = await pool.query(
+    `select ad_id, minute, cause, before_valid::float8 as before, after_valid::float8 as after, revision, booked_in, note
+     from restatement order by id`,
+  );
+  return rows;
+}
+
+describe('minutes', { timeout: 180_000 }, () => {
+  test('settle when a run has found them equal, as far as every shard has counted', async () => {
+    await clicks('shoes', SEPTEMBER, SEPTEMBER, SEPTEMBER + 60_000);
+    await clicks('hats', SEPTEMBER);
+    const arrived = Date.now();
+    await untilArrived(arrived);
+    const dry = await reconcile();
+    expect(dry.summary).toMatchObject({ differing: 0, settled_through: null });
+    expect((await settlement()).settled_through).toBe(-Infinity);
+    const { exitCode, summary, output } = await reconcile('--settle');
+    expect(exitCode, output).toBe(0);
+    const through = Date.parse(summary['settled_through']);
+    expect(through).toBeGreaterThanOrEqual(Math.floor(arrived / 60_000) * 60_000);
+    expect((await settlement()).settled_through).toEqual(new Date(through));
+    const shown = await installation.run('reconcile', '--from', 'settled', '--settle');
+    expect(shown.exitCode).toBe(0);
+    expect(shown.output).toMatch(/^minutes before 20\d\d-\d\d-\d\d \d\d:\d\d UTC are settled/m);
+  });
+
+  test('that are settled change with a restatement, late clicks in their own flush', async () => {
+    await clicks('shoes', SEPTEMBER);
+    expect(await restatements()).toMatchObject([
+      {
+        ad_id: 'shoes',
+        minute: new Date(SEPTEMBER),
+        cause: 'LATE',
+        before: 2,
+        after: 3,
+        revision: 1,
+        booked_in: null,
+      },
+    ]);
+    expect((await reconcile('--from', 'settled', '--settle')).exitCode).toBe(0);
+    expect((await reconcile()).exitCode).toBe(0);
+  });
+
+  test('that differ are not settled until they are restated, by a person with a reason too', async () => {
+    await pool.query('update ad_minute set valid = valid + 5 where ad_id = $1 and minute = $2', [
+      'hats',
+      new Date(SEPTEMBER),
+    ]);
+    expect((await reconcile('--settle')).exitCode).toBe(1);
+    const { rows } = await pool.query('select ad_id, minute from drift where ended_at is null');
+    expect(rows).toEqual([{ ad_id: 'hats', minute: new Date(SEPTEMBER) }]);
+    const applied = await reconcile('--apply', '--note', 'agreed with finance');
+    expect(applied.exitCode).toBe(0);
+    expect((await restatements()).at(-1)).toMatchObject({
+      cause: 'MANUAL',
+      note: 'agreed with finance',
+      before: 6,
+      after: 1,
+      revision: 1,
+    });
+    expect((await pool.query('select from drift where ended_at is null')).rowCount).toBe(0);
+  });
+
+  test('of a run that is killed before it has settled are settled by the next', async () => {
+    const before = (await settlement()).settled_through;
+    const waits = async () => {
+      const { rowCount } = await pool.query(
+        `select from pg_stat_activity where application_name = 'reconcile recount' and query like '%update reconcile_run%'`,
+      );
+      return rowCount !== 0;
+    };
+    // A minute later there is something to settle.
+    await pool.query('update shard set arrived_through_ms = arrived_through_ms + 60000');
+    const blocker = await pool.connect();
+    try {
+      await blocker.query('begin');
+      await blocker.query('lock table settled in exclusive mode');
+      const run = installation.begin('reconcile', '--settle');
+      await until('it is at its last step', waits);
+      await run.kill();
+      await blocker.query('commit');
+    } finally {
+      blocker.release(true);
+    }
+    await until('the server has ended what it had in hand', async () => !(await waits()));
+    const { watched_through, settled_through } = await settlement();
+    expect(watched_through.getTime()).toBeGreaterThan(before.getTime());
+    expect(settled_through).toEqual(before);
+    const { exitCode, summary } = await reconcile('--settle');
+    expect(exitCode).toBe(0);
+    expect(Date.parse(summary['settled_through'])).toBeGreaterThanOrEqual(watched_through.getTime());
+    expect((await settlement()).settled_through).toEqual(new Date(summary['settled_through']));
+  });
+});
