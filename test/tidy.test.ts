@@ -18,7 +18,7 @@ async function filesBelow(folder: string, ending: string): Promise<string[]> {
 describe('documents', () => {
   test("README's settings are the settings", async () => {
     const readme = await read('README.md');
-    const rows = readme.split('\n').filter((line) => /^\| `[A-Z_]+` \|/.test(line));
+    const rows = readme.split('\n').filter((line) => /^\| `[A-Z0-9_]+` \|/.test(line));
     const expected = Object.values(SETTINGS).map(({ variable, fallback, meaning }) => {
       return `| \`${variable}\` | ${fallback === undefined ? '' : `\`${fallback}\``} | ${meaning} |`;
     });

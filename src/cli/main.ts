@@ -9,6 +9,7 @@ import manifest from '../../package.json' with { type: 'json' };
 import { SettingsError } from '../adapters/environment/settings.ts';
 import { UnfitServerError } from '../adapters/environment/unfitServer.ts';
 import { CliError } from './cliError.ts';
+import { archiveCommand } from './commands/archive.ts';
 import { benchCommand } from './commands/bench.ts';
 import { deadLettersCommand } from './commands/deadLetters.ts';
 import { foldMemoryCommand } from './commands/foldMemory.ts';
@@ -19,6 +20,7 @@ import { reconcileCommand } from './commands/reconcile.ts';
 import { rulesCommand } from './commands/rules.ts';
 import { signCommand } from './commands/sign.ts';
 import { simCommand } from './commands/sim.ts';
+import { sqlCommand } from './commands/sql.ts';
 import { testCommand } from './commands/test.ts';
 import { upCommand } from './commands/up.ts';
 import { printError } from './terminal.ts';
@@ -40,6 +42,8 @@ function program(): Command {
     importCommand(),
     queryCommand(),
     reconcileCommand(),
+    archiveCommand(),
+    sqlCommand(),
     deadLettersCommand(),
     rulesCommand(),
     foldMemoryCommand(),

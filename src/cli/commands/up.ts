@@ -72,6 +72,7 @@ async function start(stack: LocalStack, instance: Instance, interrupted: AbortSi
     CLICKLEDGER_USER_KEY_SALT: instance.secrets.userKeySalt,
     CLICKLEDGER_NODE: NODE_NAME,
     CLICKLEDGER_SPOOL_DIR: instance.path('spool'),
+    CLICKLEDGER_ARCHIVE: instance.path('archive'),
     ...givenSettings(process.env),
     ...urls,
     CLICKLEDGER_DATA_DIR: instance.directory,

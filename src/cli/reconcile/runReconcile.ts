@@ -11,6 +11,7 @@ import { RecountSession } from '../../adapters/postgres/recountSession.ts';
 import { beginReconcileRun, restate } from '../../adapters/postgres/restate.ts';
 import { readArrivals, readSettlement, watchThrough } from '../../adapters/postgres/settlement.ts';
 import { systemTimers } from '../../adapters/system/timers.ts';
+import { withArchive } from '../../archive/config.ts';
 import { UndecidedError } from '../../domain/replayRange.ts';
 import type { ShardStreams } from '../../domain/shardStreams.ts';
 import type { Settling } from '../../reconciler/ports.ts';
@@ -21,6 +22,7 @@ import {
   reconcile,
 } from '../../reconciler/reconcile.ts';
 import { PARTITION_RECORDS_MAX } from '../../reconciler/shardReplay.ts';
+import { withInstallationArchive } from '../archive/installationArchive.ts';
 import { type Broker, installation, type Ledger, withBroker, withLedger } from '../servers.ts';
 
 const NAME = 'reconcile';
@@ -38,12 +40,12 @@ export function runReconcile(
   return withLedger(NAME, async (ledger) => {
     const recountPool = connectForRecount(ledger.url, NAME, () => undefined);
     try {
-      return await withBroker(NAME, (broker) =>
+      return await withServedStreams(watcher, nowMs, stop, (broker, streams) =>
         reconcile(request, {
           ...restating(ledger),
           settling: settlingOf(ledger, broker),
           settleGraceMs,
-          streams: streamsOf(broker, watcher, nowMs, stop),
+          streams,
           routing: broker.routing,
           newSpill: (parts) => SpillFiles.create(tmpdir(), parts),
           partitionRecordsMax: PARTITION_RECORDS_MAX,
@@ -81,8 +83,20 @@ function settlingOf({ pool }: Ledger, { manager }: Broker): Settling {
   };
 }
 
+/** What the broker no longer holds comes from the archive. */
+function withServedStreams<T>(
+  watcher: ReconcileWatcher,
+  nowMs: () => number,
+  stop: AbortController,
+  use: (broker: Broker, streams: ShardStreams) => Promise<T>,
+): Promise<T> {
+  return withInstallationArchive((store) =>
+    withBroker(NAME, (broker) => use(broker, withArchive(liveStreams(broker, watcher, nowMs, stop), store))),
+  );
+}
+
 /** The reader waits for a broker as long as it takes; a person who waits for an answer does not. */
-function streamsOf(
+function liveStreams(
   { client, manager }: Broker,
   watcher: ReconcileWatcher,
   nowMs: () => number,

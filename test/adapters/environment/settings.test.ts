@@ -17,13 +17,15 @@ const REQUIRED: Readonly<Record<string, string>> = {
   CLICKLEDGER_SIGNING_KEYS: `k1:${'0a'.repeat(16)},k2:${'ff'.repeat(32)}`,
   CLICKLEDGER_USER_KEY_SALT: '00112233445566778899aabbccddeeff',
   CLICKLEDGER_NODE: 'actors-1',
+  CLICKLEDGER_S3_ACCESS_KEY: 'access-key',
+  CLICKLEDGER_S3_SECRET_KEY: 'secret-key',
 };
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 
 /** Variables whose value no message shows. */
-const SECRET: readonly SettingName[] = ['signingKeys', 'userKeySalt'];
+const SECRET: readonly SettingName[] = ['signingKeys', 'userKeySalt', 's3AccessKey', 's3SecretKey'];
 
 /** What each variable says, what it then is, and values that are wrong with a piece of what would be right. */
 const CASES: readonly {
@@ -103,6 +105,30 @@ const CASES: readonly {
     right: 'a whole number from 1 to 1024',
   },
   duration('streamMaxAgeMs', '1m', 60_000, '100y', 36_500 * DAY, ['59s', '101y']),
+  {
+    name: 'archive',
+    good: [
+      ['/srv/archive', '/srv/archive'],
+      ['s3://bucket', 's3://bucket'],
+      ['s3://my-bucket.x/clicks/1', 's3://my-bucket.x/clicks/1'],
+    ],
+    bad: ['\n', 's3://', 's3://Bucket', 'gs://bucket', 'https://host/bucket'],
+    right: 'a folder, or s3://bucket/prefix',
+  },
+  {
+    name: 's3Endpoint',
+    good: [['http://127.0.0.1:9000', 'http://127.0.0.1:9000']],
+    bad: ['127.0.0.1:9000', 's3://bucket'],
+    right: 'a URL such as https://host:port or http://host:port',
+  },
+  {
+    name: 's3Region',
+    good: [['eu-central-1', 'eu-central-1']],
+    bad: ['eu central'],
+    right: "a region's name",
+  },
+  { name: 's3AccessKey', good: [['AKIA/+=', 'AKIA/+=']], bad: ['a b'], right: 'the id of a key' },
+  { name: 's3SecretKey', good: [['x/+=', 'x/+=']], bad: ['a b'], right: 'the secret part of a key' },
   duration('publishTimeoutMs', '10ms', 10, '1m', 60_000, ['9ms', '61s']),
   { name: 'spoolDirectory', good: [['/srv/spool', '/srv/spool']], bad: ['\n'], right: 'a folder' },
   {
@@ -181,6 +207,8 @@ test('every default is right, and all of them fit each other', () => {
     settleGraceMs: 120_000,
     shards: 16,
     streamMaxAgeMs: 400 * DAY,
+    archive: '.data/archive',
+    s3Region: 'us-east-1',
     publishTimeoutMs: 2_000,
     httpTimeoutMs: 10_000,
     heartbeatMs: 1_000,

@@ -1,0 +1,85 @@
+/** Puts the adapters together: the archive of an installation, for whoever reads it and for whoever fills it. */
+import type { JetStreamClient, JetStreamManager } from 'nats';
+import type { Pool } from 'pg';
+import { ArchiveFolder } from '../adapters/disk/archiveFolder.ts';
+import { readSettings } from '../adapters/environment/settings.ts';
+import { ArchivableStreams } from '../adapters/nats/archivableStreams.ts';
+import { readSegment } from '../adapters/parquet/segmentReader.ts';
+import { SegmentWriter } from '../adapters/parquet/segmentWriter.ts';
+import { ArchiveLock } from '../adapters/postgres/archiveLock.ts';
+import { readCountedThrough } from '../adapters/postgres/countedThrough.ts';
+import { ArchiveBucket } from '../adapters/s3/archiveBucket.ts';
+import { systemTimers } from '../adapters/system/timers.ts';
+import type { ShardStreams } from '../domain/shardStreams.ts';
+import { ArchivedStreams } from './archivedStreams.ts';
+import type { ArchiverParts, ArchiveStore, ArchiveWatcher, SegmentFormat } from './ports.ts';
+
+const SEGMENT_MS = 3_600_000;
+/** Clocks that are set by NTP step back by less. */
+const SEAL_MARGIN_MS = 60_000;
+
+const FORMAT: SegmentFormat = {
+  write: (path, stream) => new SegmentWriter(path, stream),
+  read: readSegment,
+};
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** An archive that is open. */
+export interface OpenArchive {
+  readonly store: ArchiveStore;
+  /** Removes what is left of temporary files. */
+  close(): Promise<void>;
+}
+
+/** @throws SettingsError */
+export function openArchive(environment: Environment): OpenArchive {
+  const { archive } = readSettings(environment, ['archive']);
+  const [, bucket, path = ''] = /^s3:\/\/([^/]+)\/?(.*)$/.exec(archive) ?? [];
+  if (bucket === undefined) return { store: new ArchiveFolder(archive), close: () => Promise.resolve() };
+  const access = readSettings(environment, ['s3Endpoint', 's3Region', 's3AccessKey', 's3SecretKey']);
+  const store = new ArchiveBucket({
+    bucket,
+    prefix: path === '' ? '' : `${path.replace(/\/+$/, '')}/`,
+    endpoint: access.s3Endpoint,
+    region: access.s3Region,
+    accessKeyId: access.s3AccessKey,
+    secretAccessKey: access.s3SecretKey,
+  });
+  return { store, close: () => store.close() };
+}
+
+/** The shards' streams with what is in the archive of them before what the broker holds. */
+export function withArchive(live: ShardStreams, store: ArchiveStore): ShardStreams {
+  return new ArchivedStreams(live, store, FORMAT);
+}
+
+export interface ArchiverServers {
+  readonly client: JetStreamClient;
+  readonly manager: JetStreamManager;
+  readonly pool: Pool;
+}
+
+/**
+ * What `archiveSealed` needs, of an installation's servers and settings.
+ * @param onDeliveryTrouble hears at every try why a delivery broke; what it throws ends the reading
+ * @throws SettingsError
+ */
+export function archiverParts(
+  environment: Environment,
+  { client, manager, pool }: ArchiverServers,
+  store: ArchiveStore,
+  watcher: ArchiveWatcher,
+  onDeliveryTrouble: (shard: number, error: unknown) => void,
+): ArchiverParts {
+  const { streamMaxAgeMs } = readSettings(environment, ['streamMaxAgeMs', 'dedupHorizonMs']);
+  return {
+    streams: new ArchivableStreams(client, manager, systemTimers, onDeliveryTrouble),
+    store,
+    format: FORMAT,
+    takeLock: () => ArchiveLock.take(pool),
+    countedThrough: () => readCountedThrough(pool),
+    rules: { segmentMs: SEGMENT_MS, sealMarginMs: SEAL_MARGIN_MS, streamMaxAgeMs },
+    watcher,
+  };
+}
