@@ -101,6 +101,7 @@ type DifferenceRow = Record<string, string> & { needs_longer_replay: boolean };
 export class RecountSession {
   readonly shards: readonly CountedShard[];
   readonly #client: PoolClient;
+  #isClosed = false;
 
   private constructor(client: PoolClient, shards: readonly CountedShard[]) {
     this.#client = client;
@@ -174,8 +175,10 @@ export class RecountSession {
     });
   }
 
-  /** Ends the session, and with it its tables. */
+  /** Ends the session, and with it its tables and what it waits for. */
   async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     this.#client.release(true);
   }
 }
