@@ -1,4 +1,5 @@
 /** Where the processes of an installation answer, from its settings. */
+import { localAddress, localHost } from '../adapters/environment/localAddress.ts';
 import { readSettings } from '../adapters/environment/settings.ts';
 
 export interface Endpoints {
@@ -10,17 +11,12 @@ export interface Endpoints {
   readonly queryAddress: string;
 }
 
-/** Addresses to listen on that mean "every one of this machine"; a client needs one of them. */
-const WILDCARDS: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
-
 /** @throws SettingsError */
 export function endpoints(environment: Readonly<Record<string, string | undefined>>): Endpoints {
   const settings = readSettings(environment, ['host', 'httpPort', 'ingestPort', 'queryPort']);
-  const address = WILDCARDS[settings.host] ?? settings.host;
-  const host = address.includes(':') ? `[${address}]` : address;
   return {
-    httpBaseUrl: `http://${host}:${settings.httpPort}`,
-    ingestAddress: `${host}:${settings.ingestPort}`,
-    queryAddress: `${host}:${settings.queryPort}`,
+    httpBaseUrl: `http://${localHost(settings.host)}:${settings.httpPort}`,
+    ingestAddress: localAddress(settings.host, settings.ingestPort),
+    queryAddress: localAddress(settings.host, settings.queryPort),
   };
 }

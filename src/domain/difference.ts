@@ -31,7 +31,10 @@ export interface ShardDifference {
 }
 
 /** The counts that differ, in their usual order. */
-export function differingCounts({ before, after }: WindowDifference): (keyof WindowCounts)[] {
+export function differingCounts({
+  before,
+  after,
+}: Pick<WindowDifference, 'before' | 'after'>): (keyof WindowCounts)[] {
   return (Object.keys(before) as (keyof WindowCounts)[]).filter((name) => before[name] !== after[name]);
 }
 

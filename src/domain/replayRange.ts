@@ -29,12 +29,20 @@ export class UndecidedError extends Error {
 const CLOCK_MARGIN_MS = 86_400_000;
 
 /**
- * Messages with this timestamp or a later one are needed to recount the minutes from `fromMs` on: a click is received
- * no earlier than `MAX_FUTURE_SKEW` before its minute, stands on the stream no earlier than it was received, and its
- * verdict needs the horizon before it (I4).
+ * Messages with this timestamp or a later one are needed to recount the minutes from `fromMs` on: a click's verdict needs
+ * the horizon before it (I4).
  */
-export function replayStartMs(fromMs: number, { maxFutureSkewMs, dedupHorizonMs }: RuleSet): number {
-  return Math.max(0, fromMs - maxFutureSkewMs - dedupHorizonMs - CLOCK_MARGIN_MS);
+export function replayStartMs(fromMs: number, rules: RuleSet): number {
+  return Math.max(0, standingStartMs(fromMs, rules) - rules.dedupHorizonMs);
+}
+
+/**
+ * Clicks of the minutes from `fromMs` on, and those whose ids were made from then on, stand on messages with this
+ * timestamp or a later one: a click is received no earlier than `MAX_FUTURE_SKEW` before its times, and stands on the
+ * stream no earlier than it was received.
+ */
+export function standingStartMs(fromMs: number, { maxFutureSkewMs }: RuleSet): number {
+  return Math.max(0, fromMs - maxFutureSkewMs - CLOCK_MARGIN_MS);
 }
 
 /**

@@ -137,9 +137,25 @@ export class RoutingTable {
     const shards = valueAt(this.#shards, timeMs, 1);
     const fanOuts = this.#fanOuts.get(facts.adId);
     const fanOut = fanOuts === undefined ? 1 : valueAt(fanOuts, timeMs, 1);
-    const home = Number(Bun.hash.xxHash64(facts.adId, AD_SEED) % BigInt(shards));
+    const home = homeShard(facts.adId, shards);
     return fanOut === 1 ? home : (home + subShard(facts, fanOut)) % shards;
   }
+
+  /** Every shard to which `route` may lead a click of the ad, whatever its times, in order. */
+  shardsOf(adId: string): number[] {
+    const fanOuts = [{ value: 1 }, ...(this.#fanOuts.get(adId) ?? [])];
+    const found = new Set<number>();
+    for (const { value: shards } of this.#shards) {
+      const home = homeShard(adId, shards);
+      for (const { value: fanOut } of fanOuts)
+        for (let sub = 0; sub < Math.min(fanOut, shards); sub++) found.add((home + sub) % shards);
+    }
+    return [...found].sort((left, right) => left - right);
+  }
+}
+
+function homeShard(adId: string, shards: number): number {
+  return Number(Bun.hash.xxHash64(adId, AD_SEED) % BigInt(shards));
 }
 
 function valueAt(steps: readonly Step[], timeMs: number, before: number): number {

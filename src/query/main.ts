@@ -1,5 +1,7 @@
-/** The query process: answers counts over gRPC. */
-import { ClickQueryService, queryPackage } from '../adapters/grpc/contract.ts';
+/** The query process: answers counts over gRPC, and hands audits on to the reconciler. */
+import { localAddress } from '../adapters/environment/localAddress.ts';
+import { AuditService, ClickQueryService, queryPackage } from '../adapters/grpc/contract.ts';
+import { forwardTo } from '../adapters/grpc/forwarder.ts';
 import { startGrpcServer } from '../adapters/grpc/server.ts';
 import { connectNats } from '../adapters/nats/connection.ts';
 import { askLiveDeltas } from '../adapters/nats/liveDeltas.ts';
@@ -20,6 +22,9 @@ const DRAIN_BOUND_MS = 9_000;
 /** A database that takes longer to answer is not ready. */
 const READY_MS = 1_000;
 
+const QUERY = 'clickledger.v1.ClickQueryService';
+const AUDIT = 'clickledger.v1.AuditService';
+
 const log = createLog('query');
 
 await runProcess(log, DRAIN_BOUND_MS, async () => {
@@ -34,20 +39,34 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
       readAggregates(pool, adIds, range, granularity, rowsMax),
     askOwner: (owner, request) => askLiveDeltas(nats, owner, request, config.liveTimeoutMs),
   });
+  const audits = forwardTo(
+    localAddress(config.host, config.auditPort),
+    AuditService.service,
+    'the reconciler is away: audits wait for it, counting and counts do not; ask again',
+  );
   const grpc = await startGrpcServer(
     `${config.host}:${config.queryPort}`,
     queryPackage,
-    ['clickledger.v1.ClickQueryService'],
-    (server) => server.addService(ClickQueryService.service, queryService({ reader, log })),
+    [QUERY, AUDIT],
+    (server) => {
+      server.addService(ClickQueryService.service, queryService({ reader, log }));
+      server.addService(audits.definition, audits.handlers);
+    },
   );
   const draining = new AbortController();
   const ready = () => succeedsWithin(pool.query('select'), READY_MS, systemTimers);
-  void followReadiness(ready, grpc.setServing, systemTimers, draining.signal);
+  const tellReady = (serving: boolean) => {
+    for (const name of ['', QUERY]) grpc.setServing(serving, name);
+  };
+  void followReadiness(ready, tellReady, systemTimers, draining.signal);
+  const tellAudits = (serving: boolean) => grpc.setServing(serving, AUDIT);
+  void followReadiness(() => audits.reaches(READY_MS), tellAudits, systemTimers, draining.signal);
   logReady(log, { query: config.queryPort });
 
   return async () => {
     draining.abort();
     await grpc.stop(DRAIN_MS);
+    audits.close();
     await Promise.all([nats.drain(), pool.end()]);
   };
 });

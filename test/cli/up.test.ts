@@ -12,7 +12,9 @@ import { bunCommand } from '../../src/cli/stack/tools.ts';
 import { testFolder } from './stack/testFolder.ts';
 
 async function startUp(folder: string) {
-  const [http, ingest, query] = await Promise.all([freePort(), freePort(), freePort()]);
+  const [http, ingest, query, audit, metrics] = await Promise.all(
+    Array.from({ length: 5 }, () => freePort()),
+  );
   const up = Bun.spawn(tiedCommand([...bunCommand('src/cli/main.ts'), 'up'], 'KILL'), {
     env: {
       PATH: process.env['PATH'],
@@ -20,6 +22,8 @@ async function startUp(folder: string) {
       CLICKLEDGER_HTTP_PORT: String(http),
       CLICKLEDGER_INGEST_PORT: String(ingest),
       CLICKLEDGER_QUERY_PORT: String(query),
+      CLICKLEDGER_AUDIT_PORT: String(audit),
+      CLICKLEDGER_RECONCILER_METRICS_PORT: String(metrics),
     },
     stdin: 'ignore',
     stdout: 'pipe',
@@ -59,6 +63,7 @@ test('`up` says where everything is and `ready`, serves, and drains when it is a
     'http',
     'ingest',
     'query',
+    'metrics',
     'data',
     'logs',
     'ready',
@@ -67,7 +72,7 @@ test('`up` says where everything is and `ready`, serves, and drains when it is a
   expect((await fetch(`http://127.0.0.1:${http}/readyz`)).status).toBe(200);
   expect(instanceEnvironment(folder, {})).toMatchObject({ CLICKLEDGER_HTTP_PORT: String(http) });
   const started = Object.values(await children(folder));
-  expect(started).toHaveLength(6);
+  expect(started).toHaveLength(7);
   up.kill('SIGTERM');
   await until('drained: all accepted clicks are flushed');
   expect(await up.exited).toBe(0);

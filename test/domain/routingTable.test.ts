@@ -243,3 +243,35 @@ describe('a route', () => {
     expect(spread).toEqual([13, 13, 13, 11, 11, 12, 14, 11, 11, 11, 12, 12]);
   });
 });
+
+describe("an ad's shards", () => {
+  it('are just those to which its clicks can be led, whatever entries there are', () => {
+    const entry = fc.oneof(
+      fc.record({ kind: fc.constant('shards' as const), shards: fc.integer({ min: 1, max: 40 }) }),
+      fc.record({
+        kind: fc.constant('fan_out' as const),
+        fanOut: fc.integer({ min: 1, max: 50 }),
+        adId: fc.constantFrom('ad-1', 'ad-2'),
+      }),
+    );
+    fc.assert(
+      fc.property(fc.array(entry, { maxLength: 5 }), fc.integer({ min: 0, max: 1e6 }), (entries, first) => {
+        const table = tableOf(...entries.map((one, step) => ({ ...one, fromMs: NOON_MS + step })));
+        const shards = table.shardsOf('ad-1');
+        expect(shards).toEqual([...new Set(shards)].sort((left, right) => left - right));
+        for (let number = first; number < first + 60; number++)
+          expect(shards).toContain(table.route(clickAt(NOON_MS - 2 + (number % 9), number)));
+      }),
+    );
+  });
+
+  it('are all of them reached by enough clicks, and one where nothing is spread', () => {
+    expect(tableOf().shardsOf('ad-1')).toEqual([tableOf().route(clickAt(NOON_MS))]);
+    const spread = tableOf({ kind: 'fan_out', adId: 'ad-1', fanOut: 5, fromMs: NOON_MS });
+    const reached = new Set(
+      Array.from({ length: 500 }, (_, number) => spread.route(clickAt(NOON_MS, number))),
+    );
+    expect(spread.shardsOf('ad-1')).toEqual([...reached].sort((left, right) => left - right));
+    expect(spread.shardsOf('ad-2')).toHaveLength(1);
+  });
+});

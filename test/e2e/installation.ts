@@ -15,7 +15,7 @@ const READY_MS = 90_000;
 const STOP_MS = 60_000;
 const POLL_MS = 20;
 
-export type Service = 'gateway' | 'actors' | 'query';
+export type Service = 'gateway' | 'actors' | 'query' | 'reconciler';
 export type Server = 'nats-server' | 'redis-server' | 'postgres';
 
 export interface CommandResult {
@@ -28,19 +28,24 @@ export class Installation {
   readonly httpUrl: string;
   readonly ingestAddress: string;
   readonly queryAddress: string;
+  /** The reconciler's own port, behind the query service. */
+  readonly auditAddress: string;
+  readonly metricsUrl: string;
   readonly #environment: NodeJS.ProcessEnv;
   #up: { pid: number; output: () => string; ended: Promise<number> } | undefined;
 
   private constructor(
     directory: string,
-    ports: readonly [number, number, number],
+    ports: readonly number[],
     settings: Readonly<Record<string, string>>,
   ) {
-    const [http, ingest, query] = ports;
+    const [http, ingest, query, audit, metrics] = ports;
     this.directory = directory;
     this.httpUrl = `http://127.0.0.1:${http}`;
     this.ingestAddress = `127.0.0.1:${ingest}`;
     this.queryAddress = `127.0.0.1:${query}`;
+    this.auditAddress = `127.0.0.1:${audit}`;
+    this.metricsUrl = `http://127.0.0.1:${metrics}/metrics`;
     this.#environment = {
       ...process.env,
       // Given ones would be used instead of this installation's own.
@@ -51,6 +56,8 @@ export class Installation {
       CLICKLEDGER_HTTP_PORT: String(http),
       CLICKLEDGER_INGEST_PORT: String(ingest),
       CLICKLEDGER_QUERY_PORT: String(query),
+      CLICKLEDGER_AUDIT_PORT: String(audit),
+      CLICKLEDGER_RECONCILER_METRICS_PORT: String(metrics),
       ...settings,
     };
   }
@@ -59,7 +66,7 @@ export class Installation {
   static async start(settings: Readonly<Record<string, string>> = {}): Promise<Installation> {
     const directory = path.join(inject('testDirectory'), `up-${randomBytes(6).toString('hex')}`);
     await mkdir(directory, { mode: 0o711 });
-    const installation = new Installation(directory, await freePorts(), settings);
+    const installation = new Installation(directory, await freePorts(5), settings);
     await installation.up();
     return installation;
   }
@@ -116,10 +123,10 @@ export class Installation {
     }
   }
 
-  /** Holds a server still: its connections stay open, nothing is answered. Returns how to let it go on. */
-  async pause(server: Server): Promise<() => void> {
-    const pid = await this.#pidOf(server);
-    if (pid === undefined) throw new Error(`${server} does not run`);
+  /** Holds a process still: its connections stay open, nothing is answered. Returns how to let it go on. */
+  async pause(name: Service | Server): Promise<() => void> {
+    const pid = await this.#pidOf(name);
+    if (pid === undefined) throw new Error(`${name} does not run`);
     process.kill(pid, 'SIGSTOP');
     return () => process.kill(pid, 'SIGCONT');
   }
@@ -200,15 +207,14 @@ async function readProc(pid: string, file: string): Promise<string> {
   return readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '');
 }
 
-async function freePorts(): Promise<[number, number, number]> {
-  const servers = await Promise.all([listen(), listen(), listen()]);
+async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(Array.from({ length: count }, listen));
   const ports = servers.map((server) => {
     const address = server.address();
     return typeof address === 'object' && address !== null ? address.port : 0;
   });
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  const [first = 0, second = 0, third = 0] = ports;
-  return [first, second, third];
+  return ports;
 }
 
 function listen(): Promise<ReturnType<typeof createServer>> {

@@ -106,6 +106,13 @@ const hexBytes = (min: number) =>
     `at least ${min} bytes in hexadecimal digits`,
   );
 
+const INTERVAL_RIGHT = 'a whole number with a unit (s, m, h or d) from 1s to 30d, such as 30m or 1h';
+
+function intervalMs(text: string): number | undefined {
+  const ms = parseDuration(text);
+  return ms !== undefined && ms >= SECOND_MS && ms <= 30 * DAY_MS ? ms : undefined;
+}
+
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60_000;
@@ -144,7 +151,7 @@ export const SETTINGS = {
     'CLICKLEDGER_HOST',
     '127.0.0.1',
     text(/^[0-9A-Za-z.:-]+$/, 'a network address of this machine'),
-    'The address on which the gateway and the query service listen.',
+    'The address on which the processes listen.',
   ),
   httpPort: setting('CLICKLEDGER_HTTP_PORT', '8080', port(), 'Where the gateway answers click URLs.'),
   ingestPort: setting(
@@ -153,7 +160,24 @@ export const SETTINGS = {
     port(),
     'Where the gateway takes clicks and ads over gRPC.',
   ),
-  queryPort: setting('CLICKLEDGER_QUERY_PORT', '50052', port(), 'Where the query service answers over gRPC.'),
+  queryPort: setting(
+    'CLICKLEDGER_QUERY_PORT',
+    '50052',
+    port(),
+    'Where the query service answers over gRPC, audits too.',
+  ),
+  auditPort: setting(
+    'CLICKLEDGER_AUDIT_PORT',
+    '50053',
+    port(),
+    'Where the reconciler answers the query service of the same machine over gRPC.',
+  ),
+  reconcilerMetricsPort: setting(
+    'CLICKLEDGER_RECONCILER_METRICS_PORT',
+    '50054',
+    port(),
+    "Where the reconciler's metrics are: `GET /metrics`, for Prometheus.",
+  ),
   signingKeys: setting(
     'CLICKLEDGER_SIGNING_KEYS',
     undefined,
@@ -296,6 +320,12 @@ export const SETTINGS = {
     '400ms',
     duration(10, MINUTE_MS),
     'How long the query service waits for counts not yet flushed; later the answer is marked partial.',
+  ),
+  reconcileIntervalMs: setting(
+    'RECONCILE_INTERVAL',
+    '1h',
+    checked((text) => (text === 'off' ? 0 : intervalMs(text)), `off, or ${INTERVAL_RIGHT}`),
+    'How often the reconciler compares counts and streams by itself, and settles what is equal; or `off`.',
   ),
   logLevel: setting(
     'LOG_LEVEL',

@@ -19,6 +19,13 @@ export function isInvalidArgument(error: unknown): boolean {
 const CONNECTION_TROUBLE =
   /no connection established|connection dropped|name resolution|failed to connect|econn|epipe|socket|rst_stream|goaway/i;
 
+/** Whether the server could not be reached, or went away in the middle of the call. */
+export function isConnectionTrouble(error: ServiceError): boolean {
+  const { code, details } = error;
+  const broken = [status.UNAVAILABLE, status.CANCELLED, status.INTERNAL, status.UNKNOWN].includes(code);
+  return broken && CONNECTION_TROUBLE.test(details);
+}
+
 /**
  * - `broken`: the server went away or could not confirm; the same request may be sent again
  * - `busy`: the server holds as much as it may; the same request may be sent again after a while
@@ -37,7 +44,7 @@ export function callErrorKind(error: unknown): 'broken' | 'busy' | 'final' {
     case status.INTERNAL:
     case status.UNKNOWN:
       // A process that is killed in the middle of a call shows as any of these.
-      return CONNECTION_TROUBLE.test(error.details) ? 'broken' : 'final';
+      return isConnectionTrouble(error) ? 'broken' : 'final';
     default:
       return 'final';
   }
@@ -48,7 +55,7 @@ export function explainCallError(error: unknown, service: string, address: strin
   if (!isServiceError(error))
     return `${service} at ${address}: ${error instanceof Error ? error.message : error}`;
   const details = error.details.replaceAll(/\s+/g, ' ').trim();
-  if (error.code === status.UNAVAILABLE && CONNECTION_TROUBLE.test(details)) {
+  if (error.code === status.UNAVAILABLE && isConnectionTrouble(error)) {
     return `cannot reach ${service} at ${address}: ${connectionTrouble(details)}; is \`./clickledger up\` running?`;
   }
   if (error.code === status.DEADLINE_EXCEEDED)

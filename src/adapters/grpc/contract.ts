@@ -5,6 +5,7 @@
 import path from 'node:path';
 import { loadPackageDefinition } from '@grpc/grpc-js';
 import { loadSync, type Options, type PackageDefinition } from '@grpc/proto-loader';
+import type { ProtoGrpcType as AuditTypes } from '../../contract/generated/audit.ts';
 import type { ProtoGrpcType as CatalogTypes } from '../../contract/generated/catalog.ts';
 import type { ProtoGrpcType as IngestTypes } from '../../contract/generated/ingest.ts';
 import type { ProtoGrpcType as QueryTypes } from '../../contract/generated/query.ts';
@@ -33,13 +34,14 @@ function load(...files: string[]): PackageDefinition {
 
 /** What each port serves, as server reflection needs it. */
 export const ingestPackage: PackageDefinition = load('ingest.proto', 'catalog.proto');
-export const queryPackage: PackageDefinition = load('query.proto');
+export const queryPackage: PackageDefinition = load('query.proto', 'audit.proto');
+export const auditPackage: PackageDefinition = load('audit.proto');
 
 const ingest = loadPackageDefinition(ingestPackage) as unknown as IngestTypes & CatalogTypes;
-const query = loadPackageDefinition(queryPackage) as unknown as QueryTypes;
+const query = loadPackageDefinition(queryPackage) as unknown as QueryTypes & AuditTypes;
 
 /** Client constructors; each has its service definition as `.service`. */
 export const { ClickIngestService, AdCatalogService } = ingest.clickledger.v1;
 boundBatch(ClickIngestService.service.BatchIngestClicks);
 boundBatch(ClickIngestService.service.StreamIngestClicks);
-export const { ClickQueryService } = query.clickledger.v1;
+export const { ClickQueryService, AuditService } = query.clickledger.v1;

@@ -8,8 +8,8 @@ import { reflectionOf } from './reflection.ts';
 const REQUEST_BYTES_MAX = 4 * 1024 * 1024;
 
 export interface GrpcServer {
-  /** Says SERVING or NOT_SERVING to health checks, for the whole server and each of its services. */
-  setServing(serving: boolean): void;
+  /** Says SERVING or NOT_SERVING to health checks, for the whole server and each of its services, or for one service. */
+  setServing(serving: boolean, service?: string): void;
   /** Takes no new calls and ends when those under way have ended, or after `boundMs`. */
   stop(boundMs: number): Promise<void>;
 }
@@ -36,8 +36,9 @@ export async function startGrpcServer(
       error === null ? resolve() : reject(error),
     );
   });
-  const setServing = (serving: boolean) => {
-    for (const name of names) health.setStatus(name, serving ? 'SERVING' : 'NOT_SERVING');
+  const setServing = (serving: boolean, service?: string) => {
+    for (const name of service === undefined ? names : [service])
+      health.setStatus(name, serving ? 'SERVING' : 'NOT_SERVING');
   };
   return {
     setServing,

@@ -3,8 +3,8 @@
  * which order they start and end.
  *
  * Start: servers together, then the services together (each waits for what it needs by itself).
- * Drain: gateway (nothing more is accepted), actors (they read all that was accepted and flush it), query, and
- * only then the servers that they write to. The other order would leave counts unflushed. Nothing would be lost,
+ * Drain: gateway (nothing more is accepted), actors (they read all that was accepted and flush it), query and the
+ * reconciler that it asks, and only then the servers that they write to. The other order would leave counts unflushed. Nothing would be lost,
  * the stream keeps it (I2), but the next start would have to catch up.
  */
 import type { Instance } from './instance.ts';
@@ -27,6 +27,7 @@ export const SERVICES: readonly ServiceFile[] = [
   { name: 'gateway', file: 'src/gateway/main.ts', stopBoundMs: 10_000 },
   { name: 'actors', file: 'src/actors/main.ts', stopBoundMs: 30_000 },
   { name: 'query', file: 'src/query/main.ts', stopBoundMs: 10_000 },
+  { name: 'reconciler', file: 'src/reconciler/main.ts', stopBoundMs: 10_000 },
 ];
 const SERVER_STOP_BOUND_MS = 10_000;
 

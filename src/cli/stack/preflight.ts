@@ -5,7 +5,7 @@ import { type PortState, portState } from './freePort.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-const PORTS = ['httpPort', 'ingestPort', 'queryPort'] as const;
+const PORTS = ['httpPort', 'ingestPort', 'queryPort', 'auditPort', 'reconcilerMetricsPort'] as const;
 
 /** @throws SettingsError when a setting is wrong. What has no default and is not given, `up` makes itself. */
 export function checkSettings(environment: Environment): void {

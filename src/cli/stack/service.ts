@@ -1,5 +1,5 @@
 /**
- * How `up` starts one of clickledger's own processes (gateway, actors, query) and knows that it is ready: by the
+ * How `up` starts one of clickledger's own processes (gateway, actors, query, reconciler) and knows that it is ready: by the
  * line with `msg` "ready" in its log. Warnings and whatever it writes to stderr are shown; all of it is in its log.
  */
 import { CliError } from '../cliError.ts';

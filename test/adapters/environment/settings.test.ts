@@ -62,7 +62,7 @@ const CASES: readonly {
     bad: ['a b', 'http://host', '1.2.3.4/8'],
     right: 'a network address',
   },
-  ...(['httpPort', 'ingestPort', 'queryPort'] as const).map((name) => ({
+  ...(['httpPort', 'ingestPort', 'queryPort', 'auditPort', 'reconcilerMetricsPort'] as const).map((name) => ({
     name,
     good: [
       ['1', 1],
@@ -145,6 +145,16 @@ const CASES: readonly {
   duration('heartbeatMs', '50ms', 50, '60s', 60_000, ['49ms', '61s']),
   duration('leaseMs', '100ms', 100, '10m', 600_000, ['99ms', '601s']),
   duration('liveTimeoutMs', '10ms', 10, '1m', 60_000, ['9ms', '61s']),
+  {
+    name: 'reconcileIntervalMs',
+    good: [
+      ['off', 0],
+      ['1s', 1_000],
+      ['30d', 30 * DAY],
+    ],
+    bad: ['999ms', '31d', 'OFF', '0s', '1', 'never'],
+    right: 'off, or a whole number with a unit (s, m, h or d) from 1s to 30d',
+  },
   {
     name: 'logLevel',
     good: [

@@ -1,0 +1,75 @@
+/** What the reconciler counts for Prometheus. docs/OPERATIONS.md says what each metric means and when to look. */
+import { Counter, Gauge, Registry } from 'prom-client';
+import type { JobEnd } from '../../domain/reconcileJob.ts';
+
+/** How a run ended, as a label. */
+const RESULTS = ['equal', 'different', 'failed', 'cancelled', 'interrupted'] as const;
+
+export class ReconcileMetrics {
+  readonly registry = new Registry();
+  readonly #runs = new Counter({
+    name: 'clickledger_reconcile_runs_total',
+    help: 'Runs of the reconciler, by how they ended.',
+    labelNames: ['result'],
+    registers: [this.registry],
+  });
+  readonly #drift = new Gauge({
+    name: 'clickledger_drift_windows',
+    help: 'Windows whose stored counts differed from the streams in the last run that came to an answer, and were not restated by it.',
+    registers: [this.registry],
+  });
+  readonly #driftShards = new Gauge({
+    name: 'clickledger_drift_shards',
+    help: 'Shards whose own sums differed from their streams in that run.',
+    registers: [this.registry],
+  });
+  readonly #settled = new Gauge({
+    name: 'clickledger_settled_through_seconds',
+    help: 'Minutes before this moment are settled, seconds since the Unix epoch; 0: none yet.',
+    registers: [this.registry],
+  });
+  readonly #records = new Counter({
+    name: 'clickledger_reconcile_records_total',
+    help: 'Records that were replayed.',
+    registers: [this.registry],
+  });
+  readonly #duration = new Gauge({
+    name: 'clickledger_reconcile_last_duration_seconds',
+    help: 'How long the last run took.',
+    registers: [this.registry],
+  });
+
+  constructor() {
+    // So that a first failure is a rise, and no new series.
+    for (const result of RESULTS) this.#runs.inc({ result }, 0);
+  }
+
+  replayed(records: number): void {
+    this.#records.inc(records);
+  }
+
+  ended(end: JobEnd, durationMs: number): void {
+    this.#runs.inc({ result: resultOf(end) });
+    this.#duration.set(durationMs / 1_000);
+    if (end.state !== 'DONE') return;
+    this.#drift.set(end.result.differing - end.result.restated);
+    this.#driftShards.set(end.result.shardsDiffering);
+  }
+
+  settledThrough(ms: number): void {
+    this.#settled.set(ms / 1_000);
+  }
+}
+
+function resultOf(end: JobEnd): (typeof RESULTS)[number] {
+  switch (end.state) {
+    case 'DONE':
+      return end.result.differing === 0 && end.result.shardsDiffering === 0 ? 'equal' : 'different';
+    case 'FAILED':
+      return 'failed';
+    case 'CANCELLED':
+      return 'cancelled';
+    case 'INTERRUPTED':
+      return 'interrupted';
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * The reconciler process: answers audits, runs reconciles that are asked for, and one by itself every so often. Apart from
+ * the query service, so that no replay slows a dashboard down.
+ */
+import { randomInt } from 'node:crypto';
+import { AuditService, auditPackage } from '../adapters/grpc/contract.ts';
+import { startGrpcServer } from '../adapters/grpc/server.ts';
+import { connectNats } from '../adapters/nats/connection.ts';
+import { RoutingLog } from '../adapters/nats/routingLog.ts';
+import { connectForRecount, connectPostgres } from '../adapters/postgres/pool.ts';
+import { readRestatements } from '../adapters/postgres/readRestatements.ts';
+import { readCheckpoints, readWindow } from '../adapters/postgres/readWindow.ts';
+import { beginJob, interruptDeadJobs, readJob } from '../adapters/postgres/reconcileJobs.ts';
+import { readSettlement } from '../adapters/postgres/settlement.ts';
+import { serveMetrics } from '../adapters/prometheus/metricsServer.ts';
+import { ReconcileMetrics } from '../adapters/prometheus/reconcileMetrics.ts';
+import { recountParts, streamsOf } from '../adapters/recount/recountParts.ts';
+import { runProcess } from '../adapters/system/lifecycle.ts';
+import { createLog, logReady } from '../adapters/system/log.ts';
+import { followReadiness, succeedsWithin } from '../adapters/system/readiness.ts';
+import { systemTimers } from '../adapters/system/timers.ts';
+import { openArchive, withArchive } from '../archive/config.ts';
+import { auditService } from './auditService.ts';
+import { readConfig } from './config.ts';
+import { JobRunner } from './jobRunner.ts';
+import { reconcile } from './reconcile.ts';
+import { runSchedule } from './schedule.ts';
+import { PARTITION_RECORDS_MAX } from './shardReplay.ts';
+
+const NAME = 'reconciler';
+const POSTGRES_CONNECTIONS_MAX = 8;
+const DRAIN_MS = 5_000;
+/** Below what `up` waits before it kills. */
+const DRAIN_BOUND_MS = 9_000;
+/** A database that takes longer to answer is not ready. */
+const READY_MS = 1_000;
+const LOTS = 2 ** 32;
+
+const log = createLog(NAME);
+
+await runProcess(log, DRAIN_BOUND_MS, async () => {
+  const config = readConfig(process.env);
+  log.level = config.logLevel;
+  const nowMs = () => performance.now();
+  const nats = await connectNats(config.natsUrl, NAME);
+  const manager = await nats.jetstreamManager();
+  const client = nats.jetstream();
+  const routing = new RoutingLog(client, manager);
+  await routing.read();
+  const broker = { client, manager, routing };
+  const archive = openArchive(process.env);
+  const onPostgresError = (error: Error) => log.warn({ err: error }, 'PostgreSQL');
+  const pool = connectPostgres(config.databaseUrl, NAME, POSTGRES_CONNECTIONS_MAX, onPostgresError);
+  const recountPool = connectForRecount(config.databaseUrl, NAME, onPostgresError);
+  await interruptDeadJobs(pool).catch((error: unknown) =>
+    log.warn({ err: error }, 'what runs of an earlier process came to is said when the next one begins'),
+  );
+
+  const metrics = new ReconcileMetrics();
+  const runner = new JobRunner({
+    ledger: {
+      begin: (startedBy, request) => beginJob(pool, startedBy, request),
+      read: (id) => readJob(pool, id),
+    },
+    run: (request, watcher, stop) => {
+      const reading = { nowMs, stop, troubled: watcher.troubled.bind(watcher) };
+      const parts = recountParts(broker, { pool, recountPool }, reading);
+      return reconcile(
+        { ...request, fromSettled: false, note: request.note === '' ? undefined : request.note },
+        {
+          ...parts,
+          streams: withArchive(parts.streams, archive.store),
+          settleGraceMs: config.settleGraceMs,
+          partitionRecordsMax: PARTITION_RECORDS_MAX,
+          watcher,
+        },
+      );
+    },
+    metrics,
+    log,
+    timers: systemTimers,
+    nowMs,
+  });
+  const troubled = (error: unknown) => log.warn({ err: error }, 'an audit waits');
+  const audits = {
+    ledger: {
+      window: (adId: string, minute: number) => readWindow(pool, adId, minute),
+      checkpoints: () => readCheckpoints(pool),
+      restatements: (selection: Parameters<typeof readRestatements>[1], most: number) =>
+        readRestatements(pool, selection, most),
+    },
+    routing,
+    openStreams: (stop: AbortController) =>
+      withArchive(streamsOf(broker, { nowMs, troubled, stop }), archive.store),
+  };
+  const draining = new AbortController();
+  const grpc = await startGrpcServer(
+    `${config.host}:${config.auditPort}`,
+    auditPackage,
+    ['clickledger.v1.AuditService'],
+    (server) =>
+      server.addService(
+        AuditService.service,
+        auditService({ audits, runner, log, draining: draining.signal }),
+      ),
+  );
+  const metricsServer = serveMetrics(config.host, config.reconcilerMetricsPort, metrics.registry);
+  const ready = () => succeedsWithin(pool.query('select'), READY_MS, systemTimers);
+  void followReadiness(ready, grpc.setServing, systemTimers, draining.signal);
+  const everyMs = config.reconcileIntervalMs;
+  const settledThroughMs = async () => Math.max(0, (await readSettlement(pool)).settledThroughMs);
+  if (everyMs > 0) {
+    const onSettledThrough = (ms: number) => metrics.settledThrough(ms);
+    const lot = () => randomInt(LOTS) / LOTS;
+    void runSchedule(
+      { everyMs, runner, settledThroughMs, onSettledThrough, lot, timers: systemTimers, log },
+      draining.signal,
+    );
+  }
+  logReady(log, { audit: config.auditPort, metrics: config.reconcilerMetricsPort });
+
+  return async () => {
+    draining.abort();
+    await runner.drain();
+    await grpc.stop(DRAIN_MS);
+    await metricsServer.stop();
+    await Promise.all([nats.drain(), pool.end(), recountPool.end(), archive.close()]);
+  };
+});
