@@ -169,6 +169,8 @@ export class ShardActor {
 
   async #flushOnce(): Promise<void> {
     if (this.#applied === this.#floor) return;
+    const { table } = this.#parts.routing;
+    const delta = this.#counts.beginFlush();
     const flush: Flush = {
       shard: this.shard,
       incarnation: this.#checkpoint.incarnation,
@@ -178,8 +180,8 @@ export class ShardActor {
       newFloor: this.#applied,
       streamTimeMs: this.#streamTimeMs,
       arrivedThroughMs: this.#arrivedThroughMs,
-      ruleSetVersion: this.#parts.routing.table.rules.version,
-      ...this.#counts.beginFlush(),
+      ruleSetVersions: delta.rows.map(({ adId, minute }) => table.versionAt(adId, minute)),
+      ...delta,
     };
     this.#flushingTo = flush.newFloor;
     await this.#store(flush);

@@ -21,6 +21,11 @@ export interface WindowDifference {
   readonly needsLongerReplay: boolean;
 }
 
+/** The differences of an ad's windows, added up. */
+export interface AdDifference extends Pick<WindowDifference, 'adId' | 'before' | 'after'> {
+  readonly windows: number;
+}
+
 /** A shard's sums of its whole stream. Nothing is billed on them, and a recount does not change them. */
 export interface ShardDifference {
   readonly shard: number;

@@ -20,9 +20,9 @@ export interface Flush {
   readonly newFloor: number;
   readonly streamTimeMs: number;
   readonly arrivedThroughMs: number;
-  /** The rules by which the clicks were judged. */
-  readonly ruleSetVersion: number;
   readonly rows: readonly DeltaRow[];
+  /** The rules by which clicks of each row's minute are judged. */
+  readonly ruleSetVersions: readonly number[];
   /** Records between the two floors: received clicks + duplicates + dead letters. */
   readonly records: number;
   readonly duplicates: number;

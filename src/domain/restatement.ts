@@ -5,16 +5,20 @@ import type { ReplayRange } from './replayRange.ts';
 /** Why counts are changed by a run: they were wrong, the rules are others, or a person decided and says why. */
 export type RestatementCause = 'RECONCILE' | 'RECLASSIFY' | 'MANUAL';
 
+export interface RestatedDifference extends WindowDifference {
+  /** The rules by which the window's clicks are judged. */
+  readonly ruleSetVersion: number;
+}
+
 /** Some differences to be taken away, with their restatements, in one transaction (I13). */
 export interface RestatementChunk {
   readonly run: number;
   /** From 1. */
   readonly chunk: number;
-  readonly differences: readonly WindowDifference[];
+  readonly differences: readonly RestatedDifference[];
   readonly cause: RestatementCause;
   /** Why, in the words of who decided it. */
   readonly note: string | undefined;
-  readonly ruleSetVersion: number;
   readonly ranges: readonly ReplayRange[];
   /** Where the minutes asked for begin; undefined: at the first. */
   readonly fromMs: number | undefined;

@@ -114,10 +114,14 @@ export class RoutingTable {
     return this.#versions.map(({ value, fromMs }) => ({ version: value, fromMs }));
   }
 
+  versionAt(_adId: string, timeMs: number): number {
+    return valueAt(this.#versions, timeMs, this.rules.version);
+  }
+
   /** The rules that were in force at the click_id's own time (I11). */
   rulesOf(facts: ClickFacts): RuleSet {
     if (this.#versions.length === 0) return this.rules;
-    const version = valueAt(this.#versions, uuid7TimeMs(facts.clickId), this.rules.version);
+    const version = this.versionAt(facts.adId, uuid7TimeMs(facts.clickId));
     return version === this.rules.version ? this.rules : { ...this.rules, version };
   }
 

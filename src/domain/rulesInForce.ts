@@ -5,6 +5,8 @@ import { uuid7TimeMs } from './uuid7.ts';
 
 export interface RulesInForce {
   rulesOf(facts: ClickFacts): RuleSet;
+  /** The rule set of the ad's clicks of this time. */
+  versionAt(adId: string, timeMs: number): number;
 }
 
 /** Clicks that are judged by another rule set than the one by which they were counted. */
@@ -31,11 +33,16 @@ export class RejudgedRules implements RulesInForce {
   rulesOf(facts: ClickFacts): RuleSet {
     const rules = this.#live.rulesOf(facts);
     if (this.#newestFirst.length === 0) return rules;
-    const clickMs = uuid7TimeMs(facts.clickId);
-    const found = this.#newestFirst.find((each) => covers(each, facts.adId, clickMs));
-    return found === undefined || found.version === rules.version
-      ? rules
-      : { ...rules, version: found.version };
+    const version = this.#rejudgedBy(facts.adId, uuid7TimeMs(facts.clickId));
+    return version === undefined || version === rules.version ? rules : { ...rules, version };
+  }
+
+  versionAt(adId: string, timeMs: number): number {
+    return this.#rejudgedBy(adId, timeMs) ?? this.#live.versionAt(adId, timeMs);
+  }
+
+  #rejudgedBy(adId: string, timeMs: number): number | undefined {
+    return this.#newestFirst.find((each) => covers(each, adId, timeMs))?.version;
   }
 }
 

@@ -5,6 +5,7 @@
 import type { ClickBatch } from './clickBatch.ts';
 import { type JudgedMessage, judgeMessage } from './judgedMessage.ts';
 import type { RoutingTable } from './routingTable.ts';
+import type { RulesInForce } from './rulesInForce.ts';
 import type { StreamMessage, StreamState } from './streamMessage.ts';
 
 export interface ShardStreams {
@@ -35,15 +36,19 @@ export interface Routing {
   readThrough(sequence: number): Promise<void>;
 }
 
-/** Decodes and judges a message of the shard. */
+/**
+ * Decodes and judges a message of the shard.
+ * @param rules the table's own, but where clicks are judged again
+ */
 export async function examineMessage(
   message: StreamMessage,
   shard: number,
   streams: Pick<ShardStreams, 'decode'>,
   routing: Routing,
+  rules: RulesInForce = routing.table,
 ): Promise<JudgedMessage> {
   const batch = streams.decode(message.bytes);
   // I3: the route is checked only with every entry that the publisher knew.
   if (batch !== undefined) await routing.readThrough(batch.routingSequence);
-  return judgeMessage(message, batch, shard, routing.table);
+  return judgeMessage(message, batch, shard, routing.table, rules);
 }

@@ -277,6 +277,10 @@ class Progress implements ReconcileWatcher {
     this.#differences.push({ adId, minute, before, after, late, restated });
   }
 
+  adDiffers(): void {
+    // Nobody asks the process to judge clicks again.
+  }
+
   troubled(error: unknown): void {
     this.#log.warn({ err: error }, 'a reconcile waits');
   }

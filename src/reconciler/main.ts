@@ -66,7 +66,12 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
       const reading = { nowMs, stop, troubled: watcher.troubled.bind(watcher) };
       const parts = recountParts(broker, { pool, recountPool }, reading);
       return reconcile(
-        { ...request, fromSettled: false, note: request.note === '' ? undefined : request.note },
+        {
+          ...request,
+          fromSettled: false,
+          note: request.note === '' ? undefined : request.note,
+          rejudge: undefined,
+        },
         {
           ...parts,
           streams: withArchive(parts.streams, archive.store),

@@ -1,8 +1,9 @@
 /** What a recount needs of the outside; the command hands it the adapters. */
-import type { ComparedWindows, WindowDifference } from '../domain/difference.ts';
+import type { AdDifference, ComparedWindows, WindowDifference } from '../domain/difference.ts';
 import type { RecountedWindow, WindowSelection } from '../domain/recount.ts';
 import type { CountedShard } from '../domain/replayRange.ts';
 import type { RestatementChunk, RunStepOutcome } from '../domain/restatement.ts';
+import type { Reclassification } from '../domain/rulesInForce.ts';
 import type { Settlement, SettlingStep, ShardArrival } from '../domain/settlement.ts';
 
 /** Files for the parts of a shard that is too large to be folded at once. Nobody else sees them. */
@@ -16,11 +17,15 @@ export interface Spill {
 /** Stored counts and checkpoints as of one moment, and beside them what is recounted. */
 export interface RecountSession {
   readonly shards: readonly CountedShard[];
+  /** In the order in which they were made. */
+  readonly reclassifications: readonly Reclassification[];
   add(windows: readonly RecountedWindow[]): Promise<void>;
   /** After the last `add`: holds the recount against the counts of the selected windows. */
   compare(selection: WindowSelection): Promise<ComparedWindows>;
   /** What `compare` found, by ad and minute, so many at a time. */
   differences(most: number): AsyncIterable<readonly WindowDifference[]>;
+  /** The same by ad: those of which most valid clicks change, at most so many. */
+  adDifferences(most: number): Promise<readonly AdDifference[]>;
   /** After the last restatement: writes down what is settled now, and which windows are not. */
   settle(step: SettlingStep): Promise<RunStepOutcome>;
   close(): Promise<void>;
@@ -37,6 +42,8 @@ export interface Settling {
 export interface Restatements {
   /** A new run: what an earlier one still sends is refused. */
   begin(): Promise<number>;
+  /** The run's first step, before anything is restated. May be tried again after any error: it takes effect once. */
+  reclassify(run: number, reclassification: Reclassification): Promise<RunStepOutcome>;
   /** May be tried again after any error: it takes effect once. */
   restate(chunk: RestatementChunk): Promise<RunStepOutcome>;
 }

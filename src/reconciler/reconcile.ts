@@ -13,7 +13,7 @@
  * A run that settles lets the minutes that it will verify be watched before it looks at the counts: what is counted of
  * them before is in what it sees, what comes after is a restatement (I13). Only then are they settled.
  */
-import type { ShardDifference, WindowDifference } from '../domain/difference.ts';
+import type { AdDifference, ShardDifference, WindowDifference } from '../domain/difference.ts';
 import { insist } from '../domain/insist.ts';
 import { Recount, type WindowSelection } from '../domain/recount.ts';
 import {
@@ -23,8 +23,11 @@ import {
   replayStartMs,
   UndecidedError,
 } from '../domain/replayRange.ts';
-import type { RestatementChunk, RunStepOutcome } from '../domain/restatement.ts';
+import type { RestatementCause, RunStepOutcome } from '../domain/restatement.ts';
+import { checkRuleSet } from '../domain/ruleSet.ts';
+import { type Reclassification, RejudgedRules, type RulesInForce } from '../domain/rulesInForce.ts';
 import { settleableThroughMs } from '../domain/settlement.ts';
+import type { Routing } from '../domain/shardStreams.ts';
 import type { Timers } from '../domain/timers.ts';
 import type { RecountSession, Restatements, Settling } from './ports.ts';
 import { type ReplayParts, replayShard } from './shardReplay.ts';
@@ -34,11 +37,15 @@ import { sideBySide } from './sideBySide.ts';
 export const CHUNK_WINDOWS = 500;
 /** One computes while the other's next portion is on its way; more than that gained nothing, and each has a fold. */
 const SHARDS_AT_A_TIME = 2;
+/** Ads whose sums are shown where clicks are judged again. */
+const ADS_SHOWN_MAX = 50;
+/** Windows so long before the first click that is judged again are compared too. */
+const REJUDGED_EVENT_AGE_MS = 86_400_000;
 const RETRY_PAUSE_FIRST_MS = 100;
 const RETRY_PAUSE_MAX_MS = 2_000;
 const RETRIES_MAX = 8;
 
-export interface ReconcileParts extends Omit<ReplayParts, 'recount' | 'drain' | 'onRecords'> {
+export interface ReconcileParts extends Omit<ReplayParts, 'rules' | 'recount' | 'drain' | 'onRecords'> {
   readonly openSession: () => Promise<RecountSession>;
   readonly restatements: Restatements;
   readonly settling: Settling;
@@ -58,6 +65,8 @@ export interface ReconcileWatcher {
   shardDiffers(difference: ShardDifference): void;
   /** @param restated whether the difference is taken away */
   windowDiffers(difference: WindowDifference, restated: boolean): void;
+  /** Only where clicks are judged again. */
+  adDiffers(difference: AdDifference): void;
   troubled(error: unknown): void;
 }
 
@@ -71,6 +80,14 @@ export interface ReconcileRequest {
   readonly settle: boolean;
   /** Why a person restates by hand. */
   readonly note: string | undefined;
+  /** Judges clicks again, of the ads and from the start of the selection on. */
+  readonly rejudge: Rejudging | undefined;
+}
+
+export interface Rejudging {
+  readonly version: number;
+  /** Clicks made before this moment. */
+  readonly toMs: number;
 }
 
 export interface Reconciled {
@@ -95,14 +112,19 @@ export async function reconcile(request: ReconcileRequest, parts: ReconcileParts
   const { selection, throughMs } = await plan(request, parts);
   const session = await parts.openSession();
   try {
+    const asked = reclassificationOf(request);
+    const rules = rulesOf(parts.routing, session.reclassifications, asked);
     const shards = session.shards.filter(({ floor }) => floor > 0);
     const ranges = await rangesOf(shards, selection, parts);
     parts.watcher.begins(shards.length, expectedRecords(shards, ranges));
-    const replayed = await replay(shards, ranges, session, selection, parts);
+    const replayed = await replay(shards, ranges, session, selection, { ...parts, rules });
     parts.watcher.allRead();
     const compared = await session.compare(selection);
     const { fromMs } = selection;
-    const restating = { run: apply ? run : undefined, ranges, fromMs, note: request.note };
+    if (asked !== undefined)
+      for (const difference of await session.adDifferences(ADS_SHOWN_MAX))
+        parts.watcher.adDiffers(difference);
+    const restating = { run: apply ? run : undefined, ranges, fromMs, note: request.note, rules, asked };
     const { restated, undecided, chunk } = await takeAway(session, restating, parts);
     if (run !== undefined && throughMs !== undefined && throughMs > -Infinity) {
       const step = { run, chunk: chunk + 1, throughMs, fromMs, restated: apply };
@@ -115,6 +137,22 @@ export async function reconcile(request: ReconcileRequest, parts: ReconcileParts
   }
 }
 
+/** What the run judges again; undefined: nothing. */
+function reclassificationOf({ rejudge, selection }: ReconcileRequest): Reclassification | undefined {
+  return rejudge && { ...rejudge, fromMs: selection.fromMs, adIds: selection.adIds };
+}
+
+/** By which rules clicks are counted: as they were judged again last, this time included. */
+function rulesOf(
+  { table }: Routing,
+  recorded: readonly Reclassification[],
+  asked: Reclassification | undefined,
+): RulesInForce {
+  const all = asked === undefined ? recorded : [...recorded, asked];
+  for (const { version } of all) checkRuleSet(version);
+  return new RejudgedRules(table, all);
+}
+
 interface Plan {
   readonly selection: WindowSelection;
   /** Minutes before this one are to be settled; undefined: none are. */
@@ -125,13 +163,31 @@ async function plan(request: ReconcileRequest, { settling, settleGraceMs }: Reco
   const { settledThroughMs } = await settling.read();
   // Where nothing is settled yet, everything is to be looked at.
   const fromSettledMs = settledThroughMs === -Infinity ? undefined : settledThroughMs;
-  const { fromSettled, settle } = request;
-  const selection = fromSettled ? { ...request.selection, fromMs: fromSettledMs } : request.selection;
+  const { settle } = request;
+  const selection = selectionOf(request, fromSettledMs);
   if (!settle) return { selection, throughMs: undefined };
   const throughMs = Math.max(settledThroughMs, settleableThroughMs(await settling.arrivals(), settleGraceMs));
   refuseGaps(selection, settledThroughMs, throughMs);
   await settling.watch(throughMs);
   return { selection, throughMs };
+}
+
+/**
+ * A click that is billable no more lets a later one on its impression be valid, in whatever minute that is. And a click
+ * may have its click_id from another minute than its window's.
+ */
+function selectionOf(
+  { selection, fromSettled, rejudge }: ReconcileRequest,
+  fromSettledMs: number | undefined,
+): WindowSelection {
+  if (fromSettled) return { ...selection, fromMs: fromSettledMs };
+  if (rejudge === undefined) return selection;
+  const { fromMs, adIds } = selection;
+  return {
+    fromMs: fromMs === undefined ? undefined : fromMs - REJUDGED_EVENT_AGE_MS,
+    toMs: undefined,
+    adIds,
+  };
 }
 
 /** Minutes are settled for all ads, and one after the other. */
@@ -179,7 +235,7 @@ async function replay(
   ranges: readonly ReplayRange[],
   session: RecountSession,
   selection: WindowSelection,
-  parts: ReconcileParts,
+  parts: ReconcileParts & { readonly rules: RulesInForce },
 ): Promise<{ records: number; shardsDiffering: number }> {
   const recount = new Recount(selection);
   let added: Promise<void> = Promise.resolve();
@@ -227,24 +283,34 @@ interface Restating {
   readonly ranges: readonly ReplayRange[];
   readonly fromMs: number | undefined;
   readonly note: string | undefined;
+  readonly rules: RulesInForce;
+  readonly asked: Reclassification | undefined;
 }
 
 async function takeAway(
   session: RecountSession,
-  { run, ...common }: Restating,
+  { run, rules, asked, ...common }: Restating,
   parts: ReconcileParts,
 ): Promise<{ restated: number; undecided: number; chunk: number }> {
-  const ruleSetVersion = parts.routing.table.rules.version;
-  const cause = common.note === undefined ? 'RECONCILE' : 'MANUAL';
+  const cause = causeOf(asked, common.note);
   let restated = 0;
   let undecided = 0;
   let chunk = 0;
+  if (run !== undefined && asked !== undefined) {
+    chunk += 1;
+    await step(() => parts.restatements.reclassify(run, asked), { run, chunk }, parts);
+  }
   for await (const page of session.differences(CHUNK_WINDOWS)) {
     const differences = page.filter(({ needsLongerReplay }) => !needsLongerReplay);
     undecided += page.length - differences.length;
     if (run !== undefined && differences.length > 0) {
       chunk += 1;
-      await restate({ run, chunk, differences, cause, ruleSetVersion, ...common }, parts);
+      const judged = differences.map((difference) => ({
+        ...difference,
+        ruleSetVersion: rules.versionAt(difference.adId, difference.minute),
+      }));
+      const portion = { run, chunk, differences: judged, cause, ...common };
+      await step(() => parts.restatements.restate(portion), portion, parts);
       restated += differences.length;
     }
     for (const difference of page)
@@ -253,10 +319,19 @@ async function takeAway(
   return { restated, undecided, chunk };
 }
 
-/** A lost answer leaves it open whether a chunk went through, so it is sent again. */
-async function restate(chunk: RestatementChunk, parts: ReconcileParts): Promise<void> {
+function causeOf(asked: Reclassification | undefined, note: string | undefined): RestatementCause {
+  if (asked !== undefined) return 'RECLASSIFY';
+  return note === undefined ? 'RECONCILE' : 'MANUAL';
+}
+
+/** A lost answer leaves it open whether a step of the run went through, so it is sent again. */
+async function step(
+  send: () => Promise<RunStepOutcome>,
+  place: { readonly run: number; readonly chunk: number },
+  parts: ReconcileParts,
+): Promise<void> {
   let failures = 0;
-  const outcome = await insist(() => parts.restatements.restate(chunk), {
+  const outcome = await insist(send, {
     timers: parts.timers,
     pauseFirstMs: RETRY_PAUSE_FIRST_MS,
     pauseMaxMs: RETRY_PAUSE_MAX_MS,
@@ -267,7 +342,7 @@ async function restate(chunk: RestatementChunk, parts: ReconcileParts): Promise<
       parts.watcher.troubled(error);
     },
   });
-  refuseFenced(outcome, chunk);
+  refuseFenced(outcome, place);
 }
 
 function refuseFenced(

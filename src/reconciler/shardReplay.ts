@@ -15,6 +15,7 @@ import {
   ReplayRecordDecoder,
   replayRecords,
 } from '../domain/replayRecord.ts';
+import type { RulesInForce } from '../domain/rulesInForce.ts';
 import { examineMessage, type Routing, type ShardStreams } from '../domain/shardStreams.ts';
 import { WholeFold } from '../domain/wholeFold.ts';
 import type { Spill } from './ports.ts';
@@ -25,6 +26,7 @@ export const PARTITION_RECORDS_MAX = 1_000_000;
 export interface ReplayParts {
   readonly streams: ShardStreams;
   readonly routing: Routing;
+  readonly rules: RulesInForce;
   readonly newSpill: (parts: number) => Spill;
   readonly partitionRecordsMax: number;
   readonly recount: Recount;
@@ -83,7 +85,7 @@ async function readShard(
   take: (record: ReplayRecord) => void,
 ): Promise<ReplayedShard> {
   const { shard, incarnation, fromSequence, throughSequence } = range;
-  const { streams, routing, recount, stop } = parts;
+  const { streams, routing, rules, recount, stop } = parts;
   let next = fromSequence;
   let streamSeconds = 0;
   let records = 0;
@@ -91,7 +93,7 @@ async function readShard(
   for await (const message of streams.read(shard, incarnation, fromSequence, stop, throughSequence)) {
     next = message.sequence + 1;
     streamSeconds = Math.max(streamSeconds, foldSeconds(message.timestampMs));
-    const judged = await examineMessage(message, shard, streams, routing);
+    const judged = await examineMessage(message, shard, streams, routing, rules);
     for (const record of replayRecords(judged, streamSeconds)) take(record);
     if (recount.isFull) await parts.drain();
     const count = judged.clicks.length + judged.deadLetters.length;

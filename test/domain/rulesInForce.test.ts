@@ -3,12 +3,15 @@ import { expect, it } from 'vitest';
 import { type Reclassification, RejudgedRules } from '../../src/domain/rulesInForce.ts';
 import { factsOf, NOON_MS, RULES, uuid7At } from '../support/clicks.ts';
 
-const live = { rulesOf: () => RULES };
+const live = { rulesOf: () => RULES, versionAt: () => RULES.version };
 const all: Reclassification = { version: 2, fromMs: undefined, toMs: NOON_MS, adIds: undefined };
 
+/** The one of a click is the one at its time. */
 function versionOf(reclassifications: readonly Reclassification[], clickMs: number, adId = 'ad-1'): number {
-  return new RejudgedRules(live, reclassifications).rulesOf(factsOf({ adId, clickId: uuid7At(clickMs) }))
-    .version;
+  const rules = new RejudgedRules(live, reclassifications);
+  const { version } = rules.rulesOf(factsOf({ adId, clickId: uuid7At(clickMs) }));
+  expect(rules.versionAt(adId, clickMs)).toBe(version);
+  return version;
 }
 
 it('judges by the live rules what no reclassification covers', () => {

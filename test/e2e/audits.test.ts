@@ -480,7 +480,7 @@ describe('audits', { timeout: 240_000 }, () => {
       expect(all.restatements.map(({ ad_id }) => ad_id)).toEqual(['shoes', 'hats']);
       expect(all.restatements[0]).toMatchObject({
         minute_ms: minute,
-        cause: 'RECONCILE',
+        cause: 'MANUAL',
         run,
         rule_set_version: 1,
       });

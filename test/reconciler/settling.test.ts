@@ -5,6 +5,7 @@ import type { WindowDifference } from '../../src/domain/difference.ts';
 import { UndecidedError } from '../../src/domain/replayRange.ts';
 import type { RunStepOutcome } from '../../src/domain/restatement.ts';
 import { RoutingTable } from '../../src/domain/routingTable.ts';
+import type { Reclassification } from '../../src/domain/rulesInForce.ts';
 import { emptyCounts } from '../../src/domain/windowCounts.ts';
 import { type ReconcileRequest, reconcile } from '../../src/reconciler/reconcile.ts';
 import { NOON_MS, RULES } from '../support/clicks.ts';
@@ -19,6 +20,7 @@ const SETTLE: ReconcileRequest = {
   apply: false,
   settle: true,
   note: undefined,
+  rejudge: undefined,
 };
 const ZEROS = Object.fromEntries(
   Object.keys(emptyCounts()).map((name) => [name, 0n]),
@@ -35,6 +37,7 @@ const DIFFERENCE: WindowDifference = {
 interface World {
   readonly settledThroughMs?: number;
   readonly arrivedThroughMs?: number;
+  readonly reclassifications?: readonly Reclassification[];
   readonly outcome?: RunStepOutcome;
   readonly differences?: readonly WindowDifference[];
 }
@@ -60,6 +63,8 @@ function run(request: Partial<ReconcileRequest>, world: World = {}) {
         note('open');
         return {
           shards: [],
+          reclassifications: world.reclassifications ?? [],
+          adDifferences: () => Promise.resolve([]),
           add: () => Promise.resolve(),
           compare: async ({ fromMs }) => {
             note('compare', fromMs);
@@ -80,6 +85,10 @@ function run(request: Partial<ReconcileRequest>, world: World = {}) {
           note('begin');
           return 7;
         },
+        reclassify: async (_run, { version }) => {
+          note('reclassify', version);
+          return { kind: 'done' };
+        },
         restate: async ({ chunk, cause, note: words }) => {
           note('restate', chunk, cause, words);
           return { kind: 'done' };
@@ -98,6 +107,7 @@ function run(request: Partial<ReconcileRequest>, world: World = {}) {
         allRead: () => undefined,
         shardDiffers: () => undefined,
         windowDiffers: () => undefined,
+        adDiffers: () => undefined,
         troubled: () => undefined,
       },
       stop: new AbortController().signal,

@@ -75,6 +75,7 @@ async function replay(
     {
       streams,
       routing: { table: TABLE, readThrough: async () => undefined },
+      rules: TABLE,
       newSpill: (parts) => SpillFiles.create(tmpdir(), parts),
       partitionRecordsMax,
       recount,

@@ -6,13 +6,20 @@
  * The transaction ends with the comparison; what was found stays in a table of the session.
  */
 import type { Pool, PoolClient } from 'pg';
-import type { ComparedWindows, WindowDifference, WindowTotals } from '../../domain/difference.ts';
+import type {
+  AdDifference,
+  ComparedWindows,
+  WindowDifference,
+  WindowTotals,
+} from '../../domain/difference.ts';
 import type { RecountedWindow, WindowSelection } from '../../domain/recount.ts';
 import type { CountedShard } from '../../domain/replayRange.ts';
 import type { RunStepOutcome } from '../../domain/restatement.ts';
+import type { Reclassification } from '../../domain/rulesInForce.ts';
 import type { SettlingStep } from '../../domain/settlement.ts';
 import { COUNT_COLUMNS, eachCount } from './countColumns.ts';
 import { exactNumber } from './pool.ts';
+import { readReclassifications } from './reclassifications.ts';
 import { explainStep, MOVED } from './restate.ts';
 import { aloneInSession } from './settlement.ts';
 
@@ -69,6 +76,11 @@ const PAGE = `
     ${eachCount((column) => `after_${column}`)}, late, needs_longer_replay
   from difference where number > $1 order by number limit $2`;
 
+const BY_AD = `
+  select ad_id, count(*) as windows, ${eachCount((column) => `sum(before_${column}) as before_${column}`)},
+    ${eachCount((column) => `sum(after_${column}) as after_${column}`)}
+  from difference group by ad_id order by abs(sum(after_valid - before_valid)) desc, ad_id limit $1`;
+
 // What another replay found to differ, and this one does not, is right again, if it began no later. Differences that are
 // restated ended with their restatement.
 const SETTLE = `
@@ -100,12 +112,18 @@ type DifferenceRow = Record<string, string> & { needs_longer_replay: boolean };
 
 export class RecountSession {
   readonly shards: readonly CountedShard[];
+  readonly reclassifications: readonly Reclassification[];
   readonly #client: PoolClient;
   #isClosed = false;
 
-  private constructor(client: PoolClient, shards: readonly CountedShard[]) {
+  private constructor(
+    client: PoolClient,
+    shards: readonly CountedShard[],
+    reclassifications: readonly Reclassification[],
+  ) {
     this.#client = client;
     this.shards = shards;
+    this.reclassifications = reclassifications;
   }
 
   /** @param pool with no bound for a statement or a wait: a replay may take hours */
@@ -116,7 +134,7 @@ export class RecountSession {
     try {
       await client.query(BEGIN);
       const { rows } = await client.query(SHARDS);
-      return new RecountSession(client, rows.map(toShard));
+      return new RecountSession(client, rows.map(toShard), await readReclassifications(client));
     } catch (error) {
       client.release(true);
       throw error;
@@ -157,6 +175,16 @@ export class RecountSession {
       if (rows.length < most) return;
       last = rows.at(-1)?.['number'] ?? last;
     }
+  }
+
+  async adDifferences(most: number): Promise<AdDifference[]> {
+    const { rows } = await this.#client.query<Record<string, string>>(BY_AD, [most]);
+    return rows.map((row) => ({
+      adId: row['ad_id'] ?? '',
+      windows: exactNumber(row['windows'] ?? ''),
+      before: totals(row, 'before'),
+      after: totals(row, 'after'),
+    }));
   }
 
   /** After the last restatement: writes down what is settled now, and which windows are not. */
@@ -204,7 +232,7 @@ function toDifference(row: DifferenceRow): WindowDifference {
   };
 }
 
-function totals(row: DifferenceRow, side: 'before' | 'after'): WindowTotals {
-  const entries = COUNT_COLUMNS.map(([name, column]) => [name, BigInt(row[`${side}_${column}`] ?? '')]);
+function totals(row: Readonly<Record<string, unknown>>, side: 'before' | 'after'): WindowTotals {
+  const entries = COUNT_COLUMNS.map(([name, column]) => [name, BigInt(String(row[`${side}_${column}`]))]);
   return Object.fromEntries(entries) as WindowTotals;
 }

@@ -26,12 +26,12 @@ const RESTATE = {
   with held as (
     select closed_through from settlement limit 1 for share
   ), ${MOVED}, delta as (
-    select ad_id, minute, minute < closed_through as closed, closed_through, late,
+    select ad_id, minute, minute < closed_through as closed, closed_through, late, version,
       ${eachCount((column) => `before_${column}`)}, ${eachCount((column) => `after_${column}`)},
       ${eachCount((column) => `after_${column} - before_${column} as ${column}`)}
     from unnest($3::text[], $4::timestamptz[], ${eachCount((_, index) => `$${index + 5}::bigint[]`)},
-      ${eachCount((_, index) => `$${index + 13}::bigint[]`)}, $21::bigint[])
-      as row (ad_id, minute, ${eachCount((column) => `before_${column}`)}, ${eachCount((column) => `after_${column}`)}, late)
+      ${eachCount((_, index) => `$${index + 13}::bigint[]`)}, $21::bigint[], $22::integer[])
+      as row (ad_id, minute, ${eachCount((column) => `before_${column}`)}, ${eachCount((column) => `after_${column}`)}, late, version)
       cross join held
     where exists (select from moved)
     order by ad_id collate "C", minute
@@ -44,7 +44,7 @@ const RESTATE = {
   ), ${BOOKED}, restated as (
     insert into restatement (run, cause, note, rule_set_version, streams, range_from, ad_id, minute, late, revision,
       booked_in, ${eachCount((column) => `before_${column}`)}, ${eachCount((column) => `after_${column}`)})
-    select $1, $25, $26, $22, $23::jsonb, to_timestamp($24::bigint), ad_id, minute, late, revision,
+    select $1, $25, $26, version, $23::jsonb, to_timestamp($24::bigint), ad_id, minute, late, revision,
       case when closed then closed_through end, ${eachCount((column) => `before_${column}`)}, ${eachCount((column) => `after_${column}`)}
     from delta left join counted using (ad_id, minute)
   ), mended as (
@@ -87,16 +87,7 @@ export async function explainStep(
   return { kind: 'fenced', found: `run ${row.run} has begun and is at part ${row.chunk}` };
 }
 
-function parameters({
-  run,
-  chunk,
-  differences,
-  ruleSetVersion,
-  ranges,
-  fromMs,
-  cause,
-  note,
-}: RestatementChunk): unknown[] {
+function parameters({ run, chunk, differences, ranges, fromMs, cause, note }: RestatementChunk): unknown[] {
   const streams = ranges.map(({ shard, incarnation, fromSequence, throughSequence }) => [
     shard,
     { incarnation, from: fromSequence, through: throughSequence },
@@ -109,7 +100,7 @@ function parameters({
     ...COUNT_COLUMNS.map(([name]) => differences.map(({ before }) => before[name])),
     ...COUNT_COLUMNS.map(([name]) => differences.map(({ after }) => after[name])),
     differences.map(({ late }) => late),
-    ruleSetVersion,
+    differences.map(({ ruleSetVersion }) => ruleSetVersion),
     JSON.stringify(Object.fromEntries(streams)),
     fromMs === undefined ? undefined : fromMs / 1000,
     cause,

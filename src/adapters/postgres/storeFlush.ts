@@ -25,11 +25,15 @@ const MOVED = `
     returning shard
   )`;
 
-const DELTA = `
-    select ad_id, to_timestamp(minute) as minute, ${eachCount((column) => column)}
-    from unnest($9::text[], $10::bigint[], ${eachCount((_, index) => `$${index + 11}::bigint[]`)})
-      as row (ad_id, minute, ${eachCount((column) => column)})
+/** @param more further columns of the rows, and the arrays with their values */
+function delta(more?: { readonly columns: string; readonly values: string }): string {
+  const columns = `${eachCount((column) => column)}${more === undefined ? '' : `, ${more.columns}`}`;
+  const values = `${eachCount((_, index) => `$${index + 11}::bigint[]`)}${more === undefined ? '' : `, ${more.values}`}`;
+  return `
+    select ad_id, to_timestamp(minute) as minute, ${columns}
+    from unnest($9::text[], $10::bigint[], ${values}) as row (ad_id, minute, ${columns})
     where exists (select from moved)`;
+}
 
 const ADDED = eachCount((column) => `${column} = stored.${column} + excluded.${column}`);
 
@@ -53,7 +57,7 @@ const STORE = {
     select from held where $25::bigint is null or to_timestamp($25::bigint) >= watched_through
   ), ${MOVED}, counted as (
     insert into ad_minute as stored (ad_id, minute, ${eachCount((column) => column)})
-    ${DELTA}
+    ${delta()}
     order by ad_id collate "C", minute
     on conflict (ad_id, minute) do update set ${ADDED}
   ), ${BURIED}
@@ -71,7 +75,7 @@ const STORE_LATE = {
     select * from held where closed_through = (select closed_through from settlement)
   ), ${MOVED}, delta as (
     select given.*, minute < watched_through as watched, minute < closed_through as closed, closed_through
-    from (${DELTA}) as given cross join open
+    from (${delta({ columns: 'version', values: '$25::integer[]' })}) as given cross join open
     order by ad_id collate "C", minute
   ), counted as (
     insert into ad_minute as stored (ad_id, minute, ${eachCount((column) => column)}, revision)
@@ -96,7 +100,7 @@ export async function storeFlush(pool: Pool, partitions: DayPartitions, flush: F
     const seconds = earliest === undefined ? undefined : earliest / 1000;
     const ordinary = await send(pool, STORE, [...values, seconds]);
     if (ordinary.open) return ordinary.moved ? { kind: 'stored' } : explain(pool, flush);
-    return storeLate(pool, flush, [...values, flush.ruleSetVersion, streamsOf(flush)]);
+    return storeLate(pool, flush, [...values, flush.ruleSetVersions, streamsOf(flush)]);
   });
 }
 

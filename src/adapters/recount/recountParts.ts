@@ -6,12 +6,14 @@ import { tmpdir } from 'node:os';
 import type { JetStreamClient, JetStreamManager } from 'nats';
 import type { Pool } from 'pg';
 import { UndecidedError } from '../../domain/replayRange.ts';
+import type { Reclassification } from '../../domain/rulesInForce.ts';
 import type { Routing, ShardStreams } from '../../domain/shardStreams.ts';
 import { SpillFiles } from '../disk/spillFiles.ts';
 import { decodeClickBatch } from '../nats/clickBatchCodec.ts';
 import { ClickReader } from '../nats/clickReader.ts';
 import { listShards, readStreamState } from '../nats/clickStreams.ts';
 import { DayPartitions } from '../postgres/dayPartitions.ts';
+import { recordReclassification } from '../postgres/reclassifications.ts';
 import { RecountSession } from '../postgres/recountSession.ts';
 import { beginReconcileRun, restate } from '../postgres/restate.ts';
 import { readArrivals, readSettlement, watchThrough } from '../postgres/settlement.ts';
@@ -56,6 +58,8 @@ export function recountParts(broker: RecountBroker, { pool, recountPool }: Recou
     },
     restatements: {
       begin: () => beginReconcileRun(pool),
+      reclassify: (run: number, reclassification: Reclassification) =>
+        recordReclassification(pool, run, reclassification),
       restate: (chunk: Parameters<typeof restate>[2]) => restate(pool, partitions, chunk),
     },
     settling: {

@@ -2,12 +2,14 @@
  * `clickledger reconcile`: replays the streams, holds the stored counts against them, and takes differences away where
  * it is asked to.
  */
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { SettingsError } from '../../adapters/environment/settings.ts';
 import { UnfitServerError } from '../../adapters/environment/unfitServer.ts';
 import type { WindowSelection } from '../../domain/recount.ts';
 import { UndecidedError } from '../../domain/replayRange.ts';
+import { KNOWN_RULE_SETS } from '../../domain/ruleSet.ts';
 import { StreamGapError } from '../../domain/streamMessage.ts';
+import { minuteOf } from '../../domain/windowCounts.ts';
 import type { Reconciled, ReconcileRequest } from '../../reconciler/reconcile.ts';
 import { CliError } from '../cliError.ts';
 import { parseTimeRange } from '../query/timeRange.ts';
@@ -29,6 +31,7 @@ interface ReconcileOptions {
   readonly apply?: boolean;
   readonly settle?: boolean;
   readonly note?: string;
+  readonly rules?: number;
   readonly json?: boolean;
 }
 
@@ -44,6 +47,11 @@ export function reconcileCommand(): Command {
     .option('--apply', 'take the differences away, each with a restatement; of the whole range, settle too')
     .option('--settle', 'settle the minutes that are equal')
     .option('--note <text>', 'with --apply: why you restate; the restatements carry it, as MANUAL')
+    .option(
+      '--rules <version>',
+      'judge clicks again by this rule set: those made from --from to --to, or until now',
+      ruleSetOption,
+    )
     .option('--json', 'print a JSON object a difference, and one with the totals')
     .addHelpText('after', HELP)
     .action(reconcileCounts);
@@ -55,6 +63,10 @@ compared, from the first message on. Stopped half way, it is run again: nothing 
 
 A settled minute changes only with a restatement. Minutes are settled in order, for all ads, as far as every shard has
 counted SETTLE_GRACE beyond them; those of windows that differ stay provisional until they are restated.
+
+With --rules the differences are shown by ad too, and with --apply the clicks are judged so from then on, whoever
+recounts them; every minute from --from on is compared, because a click that is billable no more makes room for a
+later one. Clicks that come later are judged by the rules in force: ./clickledger rules.
 
 Exit codes: 0 equal, or every difference restated; 1 differences; 2 not decided, or wrong use; 130 Ctrl-C.
 
@@ -108,13 +120,20 @@ function requestOf(options: ReconcileOptions, nowMs: number): ReconcileRequest {
   const apply = options.apply === true;
   if (note !== undefined && !apply) throw new CliError('--note says why you restate: right is with --apply');
   if (note?.trim() === '') throw new CliError('--note is empty: right is a few words, or no --note');
+  if (options.rules !== undefined && (options.settle === true || from === SETTLED))
+    throw new CliError('--rules judges again what is counted: right is without --settle and --from settled');
   const isWhole = from === undefined && to === undefined && ads === undefined;
+  const selection = selectionOf(options, nowMs);
   return {
-    selection: selectionOf(options, nowMs),
+    selection,
     fromSettled: from === SETTLED,
     apply,
-    settle: options.settle === true || (apply && isWhole),
+    settle: options.settle === true || (apply && isWhole && options.rules === undefined),
     note,
+    rejudge:
+      options.rules === undefined
+        ? undefined
+        : { version: options.rules, toMs: selection.toMs ?? minuteOf(nowMs) },
   };
 }
 
@@ -135,4 +154,10 @@ function selectionOf({ from, to, ads }: ReconcileOptions, nowMs: number): Window
 
 function commaList(text: string, before: readonly string[] = []): readonly string[] {
   return [...before, ...text.split(',')];
+}
+
+function ruleSetOption(text: string): number {
+  const version = KNOWN_RULE_SETS.find((known) => `${known}` === text);
+  if (version !== undefined) return version;
+  throw new InvalidArgumentError(`Right is one of ${KNOWN_RULE_SETS.join(', ')}: ./clickledger rules list`);
 }

@@ -1,5 +1,6 @@
 /** Differences as people read them, a line a window, and as programs do, a JSON object a line. Pure. */
 import {
+  type AdDifference,
   differingCounts,
   type ShardDifference,
   type WindowDifference,
@@ -15,6 +16,11 @@ const COLUMNS: readonly PlainColumn[] = [
   { head: 'stored -> recounted', align: 'left' },
   { head: 'why', align: 'left' },
 ];
+const AD_COLUMNS: readonly PlainColumn[] = [
+  { head: 'ad', align: 'left' },
+  { head: 'windows', align: 'right' },
+  { head: 'stored -> judged again, all windows', align: 'left' },
+];
 const AD_CHARACTERS = 24;
 const FINGERPRINTS: readonly (keyof WindowCounts)[] = ['fingerprintHigh', 'fingerprintLow'];
 
@@ -24,12 +30,22 @@ export function differenceLine(difference: WindowDifference): readonly string[] 
   return [shortened(printable(adId)), formatMinute(minute), whatDiffers(difference), whyDiffers(difference)];
 }
 
+/** An ad's line of the table of ads. */
+export function adDifferenceLine(difference: AdDifference): readonly string[] {
+  const { adId, windows } = difference;
+  return [shortened(printable(adId)), formatCount(windows), whatDiffers(difference)];
+}
+
+export function renderAdDifferences(lines: readonly (readonly string[])[]): string {
+  return renderPlainTable(AD_COLUMNS, lines);
+}
+
 export function renderDifferences(lines: readonly (readonly string[])[]): string {
   return renderPlainTable(COLUMNS, lines);
 }
 
 /** Counts by name; a fingerprint, which says nothing by its value, only where nothing else differs. */
-function whatDiffers(difference: WindowDifference): string {
+function whatDiffers(difference: Pick<WindowDifference, 'before' | 'after'>): string {
   const { before, after } = difference;
   const counts = differingCounts(difference).filter((name) => !FINGERPRINTS.includes(name));
   if (counts.length === 0) return 'other clicks, equal counts';
@@ -58,6 +74,16 @@ export function differenceJson(difference: WindowDifference, restated: boolean):
     late: difference.late,
     why: whyDiffers(difference),
     restated,
+  });
+}
+
+export function adDifferenceJson({ adId, windows, before, after }: AdDifference): string {
+  return JSON.stringify({
+    kind: 'ad',
+    ad_id: adId,
+    windows,
+    before: totalsJson(before),
+    after: totalsJson(after),
   });
 }
 

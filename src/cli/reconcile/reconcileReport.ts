@@ -2,13 +2,16 @@
  * What a reconcile says: how far it is on stderr, and on stdout a table of the first differences with totals, or a JSON
  * object a difference and one with the totals.
  */
-import type { ShardDifference, WindowDifference } from '../../domain/difference.ts';
+import type { AdDifference, ShardDifference, WindowDifference } from '../../domain/difference.ts';
 import type { Reconciled, ReconcileWatcher } from '../../reconciler/reconcile.ts';
 import { formatCount, formatCountOf, formatMinute, formatSpan } from '../format.ts';
 import { print, printError } from '../terminal.ts';
 import {
+  adDifferenceJson,
+  adDifferenceLine,
   differenceJson,
   differenceLine,
+  renderAdDifferences,
   renderDifferences,
   shardDifferenceJson,
   shardDifferenceLine,
@@ -22,6 +25,7 @@ export class ReconcileReport implements ReconcileWatcher {
   readonly #nowMs: () => number;
   readonly #lines: (readonly string[])[] = [];
   readonly #shardLines: string[] = [];
+  readonly #adLines: (readonly string[])[] = [];
   #progress: ReplayProgress | undefined;
   #startMs: number;
   #readMs = 0;
@@ -56,6 +60,11 @@ export class ReconcileReport implements ReconcileWatcher {
     else if (this.#lines.length < TABLE_LINES_MAX) this.#lines.push(differenceLine(difference));
   }
 
+  adDiffers(difference: AdDifference): void {
+    if (this.#json) print(adDifferenceJson(difference));
+    else this.#adLines.push(adDifferenceLine(difference));
+  }
+
   troubled(error: unknown): void {
     const text = `trying again: ${error instanceof Error ? error.message : String(error)}`;
     if (this.#progress === undefined) printError(text);
@@ -81,6 +90,7 @@ export class ReconcileReport implements ReconcileWatcher {
     const { shards, records, windows, late, differing, restated, undecided, settledThroughMs } = reconciled;
     for (const line of this.#shardLines) print(line);
     if (this.#lines.length > 0) print(renderDifferences(this.#lines));
+    if (this.#adLines.length > 0) print(renderAdDifferences(this.#adLines));
     if (this.#lines.length < differing)
       print(`the first ${formatCount(this.#lines.length)} of ${formatCount(differing)}; --json names all`);
     const rate = `${formatCount(this.#recordsPerSecond(reconciled))} records/s`;

@@ -89,7 +89,7 @@ describe('a flush with a watched minute', () => {
     await store({ rows: [delta('ad', MINUTE, COUNTS), delta('ad', NEXT, COUNTS)] });
     await setSettlement(ledger, { watched: NEXT });
     const rows = [delta('ad', MINUTE, COUNTS), delta('ad', NEXT, COUNTS), delta('new', MINUTE, { valid: 7 })];
-    const late = { floor: 10, newFloor: 15, records: 50, ruleSetVersion: 3, rows };
+    const late = { floor: 10, newFloor: 15, records: 50, ruleSetVersions: [3, 1, 4], rows };
     expect(await store(late)).toEqual(STORED);
     const { rows: revisions } = await ledger.pool.query(
       'select ad_id, minute, valid::float8, revision from ad_minute order by ad_id, minute',

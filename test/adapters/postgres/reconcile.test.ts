@@ -8,7 +8,7 @@ import { storeFlush } from '../../../src/adapters/postgres/storeFlush.ts';
 import type { WindowDifference } from '../../../src/domain/difference.ts';
 import type { DeltaRow } from '../../../src/domain/flush.ts';
 import type { RecountedWindow, WindowSelection } from '../../../src/domain/recount.ts';
-import type { RestatementChunk } from '../../../src/domain/restatement.ts';
+import type { RestatedDifference, RestatementChunk } from '../../../src/domain/restatement.ts';
 import { emptyCounts, type WindowCounts } from '../../../src/domain/windowCounts.ts';
 import {
   addShard,
@@ -227,7 +227,15 @@ describe('a restatement', () => {
     before: WindowDifference['before'],
     after: WindowDifference['after'],
     late = 0,
-  ): WindowDifference => ({ adId, minute: MINUTE, before, after, late, needsLongerReplay: false });
+  ): RestatedDifference => ({
+    adId,
+    minute: MINUTE,
+    before,
+    after,
+    late,
+    needsLongerReplay: false,
+    ruleSetVersion: 1,
+  });
 
   const ONE_LESS = difference('ad', totals({ valid: 5n }), totals({ valid: 4n, repeat: 1n }), 1);
 
@@ -235,7 +243,6 @@ describe('a restatement', () => {
     const common = {
       cause: 'RECONCILE',
       note: undefined,
-      ruleSetVersion: 1,
       ranges: [RANGE],
       fromMs: undefined,
     } as const;

@@ -206,11 +206,11 @@ describe('a run that settles', () => {
       const why = {
         cause: 'RECONCILE',
         note: undefined,
-        ruleSetVersion: 1,
         ranges: [],
         fromMs: undefined,
       } as const;
-      const chunk = { run, chunk: 1, differences, ...why };
+      const judged = differences.map((difference) => ({ ...difference, ruleSetVersion: 1 }));
+      const chunk = { run, chunk: 1, differences: judged, ...why };
       expect(await restate(ledger.pool, partitionsOf(ledger), chunk)).toEqual({ kind: 'done' });
     }
     await session.close();
