@@ -6,6 +6,7 @@ import { Pool } from 'pg';
 import { connectNats } from '../../adapters/nats/connection.ts';
 import { RoutingLog } from '../../adapters/nats/routingLog.ts';
 import { CliError } from '../cliError.ts';
+import { aborted } from '../stack/interrupts.ts';
 import { bunCommand } from '../stack/tools.ts';
 import { publishClicks } from './benchClicks.ts';
 import { BenchInstallation } from './benchInstallation.ts';
@@ -29,25 +30,43 @@ export interface ReplayRound {
   readonly replayPeakBytes: number;
 }
 
-/** @throws CliError where the replay does not find what was counted */
-export async function measureReplay(bench: ReplayBench, nowMs: number): Promise<ReplayRound> {
+/**
+ * @param stop ends it; its servers and their data are gone when it has ended
+ * @throws CliError where the replay does not find what was counted, or where it is stopped
+ */
+export async function measureReplay(
+  bench: ReplayBench,
+  nowMs: number,
+  stop: AbortSignal,
+): Promise<ReplayRound> {
   const installation = await BenchInstallation.start({ SHARDS: `${bench.shards}`, FLUSH_INTERVAL });
+  const stopped = aborted(stop).then(() => {
+    throw new CliError('stopped');
+  });
   try {
-    const records = await publish(bench, installation, nowMs);
-    const liveSeconds = await countLive(records, installation);
-    const { summary, peakBytes } = await reconcile(installation);
-    if (summary['records'] !== records || summary['differing'] !== 0)
-      throw new CliError(`the replay does not agree with what was counted: ${JSON.stringify(summary)}`);
-    return {
-      records,
-      windows: Number(summary['windows']),
-      livePerSecond: records / liveSeconds,
-      replayPerSecond: Number(summary['records_per_second']),
-      replayPeakBytes: peakBytes,
-    };
+    return await Promise.race([measureOn(installation, bench, nowMs), stopped]);
   } finally {
     await installation.remove();
   }
+}
+
+async function measureOn(
+  installation: BenchInstallation,
+  bench: ReplayBench,
+  nowMs: number,
+): Promise<ReplayRound> {
+  const records = await publish(bench, installation, nowMs);
+  const liveSeconds = await countLive(records, installation);
+  const { summary, peakBytes } = await reconcile(installation);
+  if (summary['records'] !== records || summary['differing'] !== 0)
+    throw new CliError(`the replay does not agree with what was counted: ${JSON.stringify(summary)}`);
+  return {
+    records,
+    windows: Number(summary['windows']),
+    livePerSecond: records / liveSeconds,
+    replayPerSecond: Number(summary['records_per_second']),
+    replayPeakBytes: peakBytes,
+  };
 }
 
 async function publish(
