@@ -8,16 +8,23 @@
 /** Of an entry: the space, the UUID's four words, the second it was last seen, plus 1. */
 const ENTRY_WORDS = 6;
 const SECONDS_AT = 5;
-const ENTRIES_FIRST = 1_024;
+const ENTRIES_MIN = 1_024;
 /** Slots for each entry that there is room for: at most half of them are taken. */
 const SLOTS_AN_ENTRY = 2;
 
 /** Entries are numbered from 0 in the order in which they came; nothing is ever forgotten. */
 export class SeenTimes {
-  #entries = new Uint32Array(ENTRIES_FIRST * ENTRY_WORDS);
+  #entries: Uint32Array;
   /** Number of the entry plus 1; 0: free. A power of two of them. */
-  #slots = new Uint32Array(ENTRIES_FIRST * SLOTS_AN_ENTRY);
+  #slots: Uint32Array;
   #count = 0;
+
+  /** @param entriesExpected beyond so many it grows, which takes twice the memory for a moment */
+  constructor(entriesExpected: number) {
+    const room = Math.max(ENTRIES_MIN, entriesExpected + 1);
+    this.#entries = new Uint32Array(room * ENTRY_WORDS);
+    this.#slots = new Uint32Array(2 ** Math.ceil(Math.log2(room * SLOTS_AN_ENTRY)));
+  }
 
   /** The number of the UUID's entry; where it has none it gets one, never seen. @param space a number of 32 bits */
   entryOf(space: number, uuid: Uint8Array): number {

@@ -25,12 +25,14 @@ export class WholeFold {
   readonly #horizonSeconds: number;
   readonly #ads = new Map<string, number>();
   /** By ad, those of impressions and those of clicks without one apart (I3). */
-  readonly #identities = new SeenTimes();
+  readonly #identities: SeenTimes;
   /** By identity. */
-  readonly #clicks = new SeenTimes();
+  readonly #clicks: SeenTimes;
 
-  constructor(horizonMs: number) {
+  constructor(horizonMs: number, recordsExpected: number) {
     this.#horizonSeconds = foldSeconds(horizonMs);
+    this.#identities = new SeenTimes(recordsExpected);
+    this.#clicks = new SeenTimes(recordsExpected);
   }
 
   /** Judges the next record of the stream. */

@@ -50,7 +50,7 @@ export async function replayShard(
 ): Promise<ReplayedShard> {
   const partitions = Math.max(1, Math.ceil(recordsMost / parts.partitionRecordsMax));
   if (partitions === 1) {
-    const fold = newFold(parts);
+    const fold = newFold(parts, recordsMost);
     return readShard(range, parts, (record) => parts.recount.add(record, fold.judge(record)));
   }
   const spill = parts.newSpill(partitions);
@@ -58,15 +58,20 @@ export async function replayShard(
     const replayed = await readShard(range, parts, (record) =>
       spill.append(partitionOf(record, partitions), encodeReplayRecord(record)),
     );
-    for (let part = 0; part < partitions; part++) await foldPart(spill.read(part), parts);
+    const recordsAPart = Math.ceil(recordsMost / partitions);
+    for (let part = 0; part < partitions; part++) await foldPart(spill.read(part), recordsAPart, parts);
     return replayed;
   } finally {
     spill.close();
   }
 }
 
-async function foldPart(pieces: Iterable<Buffer>, parts: ReplayParts): Promise<void> {
-  const fold = newFold(parts);
+async function foldPart(
+  pieces: Iterable<Buffer>,
+  recordsExpected: number,
+  parts: ReplayParts,
+): Promise<void> {
+  const fold = newFold(parts, recordsExpected);
   const decoder = new ReplayRecordDecoder();
   for (const piece of pieces) {
     for (const record of decoder.push(piece)) parts.recount.add(record, fold.judge(record));
@@ -75,8 +80,8 @@ async function foldPart(pieces: Iterable<Buffer>, parts: ReplayParts): Promise<v
   decoder.end();
 }
 
-function newFold({ routing }: ReplayParts): WholeFold {
-  return new WholeFold(routing.table.rules.dedupHorizonMs);
+function newFold({ routing }: ReplayParts, recordsExpected: number): WholeFold {
+  return new WholeFold(routing.table.rules.dedupHorizonMs, recordsExpected);
 }
 
 async function readShard(

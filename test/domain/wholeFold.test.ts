@@ -77,7 +77,11 @@ describe('the fold that forgets nothing', () => {
   it('gives the verdicts of a fold without a horizon, and marks those that the live fold gave otherwise', () => {
     fc.assert(
       fc.property(messages, (stream) => {
-        const [live, endless, whole] = [new Fold(HORIZON_MS), new Fold(Infinity), new WholeFold(HORIZON_MS)];
+        const [live, endless, whole] = [
+          new Fold(HORIZON_MS),
+          new Fold(Infinity),
+          new WholeFold(HORIZON_MS, 0),
+        ];
         const liveLetters = stream.map(({ timestampMs, judged }) =>
           live.apply(timestampMs, foldRecordsOf(judged.clicks)),
         );
@@ -97,8 +101,8 @@ describe('the fold that forgets nothing', () => {
   it('says the same when the identities are folded part by part', () => {
     fc.assert(
       fc.property(messages, fc.integer({ min: 1, max: 7 }), (stream, parts) => {
-        const whole = new WholeFold(HORIZON_MS);
-        const folds = Array.from({ length: parts }, () => new WholeFold(HORIZON_MS));
+        const whole = new WholeFold(HORIZON_MS, 0);
+        const folds = Array.from({ length: parts }, () => new WholeFold(HORIZON_MS, 0));
         for (const each of recordsOf(stream)) {
           expect(folds[partitionOf(each, parts)]?.judge(each)).toEqual(whole.judge(each));
         }
