@@ -1,5 +1,6 @@
 /** `clickledger bench`: figures of this machine, each taken together with what it is to be held against. */
 import { Command, Option } from 'commander';
+import { median } from '../bench/median.ts';
 import { measureReplay, type ReplayRound } from '../bench/replayBench.ts';
 import { formatCount } from '../format.ts';
 import { wholeNumberOption } from '../optionValues.ts';
@@ -37,9 +38,10 @@ function replayCommand(): Command {
 }
 
 const HELP = `
-live/s: from when the actors are ready until all is stored. replay/s: reconcile's own figure, from the first message to
-the last. peak MB: the most that the reconciling process ever had in memory. Only the ratio means something on a machine
-that others use too. The data goes to the folder for temporary files, some 300 bytes a click.`;
+live/s: from when the actors are ready until all is stored. replay/s: the median of three runs of reconcile, by its own
+figure, from the first message to the last. peak MB: the most that a reconciling process ever had in memory. Only the
+ratio means something on a machine that others use too. The data goes to the folder for temporary files, some 300 bytes
+a click.`;
 
 function number(flags: string, description: string, min: number, max: number, fallback: number): Option {
   return new Option(flags, description).argParser(wholeNumberOption(min, max)).default(fallback);
@@ -79,11 +81,6 @@ function medianOf(rounds: readonly ReplayRound[]): ReplayRound & { times: number
 
 function timesOf({ replayPerSecond, livePerSecond }: ReplayRound): number {
   return replayPerSecond / livePerSecond;
-}
-
-/** The lower one of the two in the middle. */
-function median(values: readonly number[]): number {
-  return values.toSorted((left, right) => left - right)[Math.floor((values.length - 1) / 2)] ?? 0;
 }
 
 function cells(label: string, round: ReplayRound & { times?: number }): string[] {
