@@ -11,10 +11,12 @@ import { UnfitServerError } from '../adapters/environment/unfitServer.ts';
 import { CliError } from './cliError.ts';
 import { archiveCommand } from './commands/archive.ts';
 import { benchCommand } from './commands/bench.ts';
+import { closePeriodCommand } from './commands/closePeriod.ts';
 import { deadLettersCommand } from './commands/deadLetters.ts';
 import { foldMemoryCommand } from './commands/foldMemory.ts';
 import { importCommand } from './commands/import.ts';
 import { migrateCommand } from './commands/migrate.ts';
+import { periodsCommand } from './commands/periods.ts';
 import { queryCommand } from './commands/query.ts';
 import { reconcileCommand } from './commands/reconcile.ts';
 import { rulesCommand } from './commands/rules.ts';
@@ -44,6 +46,8 @@ function program(): Command {
     reconcileCommand(),
     archiveCommand(),
     sqlCommand(),
+    closePeriodCommand(),
+    periodsCommand(),
     deadLettersCommand(),
     rulesCommand(),
     foldMemoryCommand(),

@@ -181,3 +181,97 @@ describe('minutes', { timeout: 180_000 }, () => {
     expect((await settlement()).settled_through).toEqual(new Date(summary['settled_through']));
   });
 });
+
+describe('a billing period', { timeout: 180_000 }, () => {
+  const close = (month: string) => installation.run('close-period', month);
+
+  async function periods() {
+    const { output } = await installation.run('periods', '--json');
+    return output.split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line)] : []));
+  }
+
+  test('is refused while it is not the first, not settled, or differs; what is right is said', async () => {
+    const october = await close('2025-10');
+    expect(october.exitCode).toBe(1);
+    expect(october.output).toContain('2025-09 is open, and periods are closed in order');
+    const now = new Date().toISOString().slice(0, 7);
+    expect((await close('2025-9')).output).toContain('Right is a year and a month');
+    expect((await close(now)).exitCode).toBe(1);
+    await pool.query('update ad_minute set givt = givt + 1 where ad_id = $1 and minute = $2', [
+      'hats',
+      new Date(SEPTEMBER),
+    ]);
+    expect((await reconcile('--settle')).exitCode).toBe(1);
+    const differs = await close('2025-09');
+    expect(differs.exitCode).toBe(1);
+    expect(differs.output).toContain(
+      '1 window of it differs from what the streams say, first ad hats at 2025-09-01 00:00 UTC',
+    );
+    expect((await reconcile('--apply')).exitCode).toBe(0);
+  });
+
+  test('is closed once; a late click is an adjustment then, and its row does not move', async () => {
+    const closed = await close('2025-09');
+    expect(closed.output).toContain('2025-09 is closed: its rows are final');
+    expect(closed.exitCode).toBe(0);
+    const again = await close('2025-09');
+    expect([again.exitCode, again.output]).toEqual([0, expect.stringContaining('2025-09 is closed since')]);
+    const future = await close('2025-11');
+    expect(future.output).toContain('2025-10 is open');
+
+    const row = async () =>
+      (
+        await pool.query('select ctid, xmin, * from ad_minute where minute < $1 order by ad_id, minute', [
+          new Date('2025-10-01'),
+        ])
+      ).rows;
+    const before = await row();
+    await clicks('shoes', SEPTEMBER, SEPTEMBER);
+    expect(await row()).toEqual(before);
+    expect((await restatements()).at(-1)).toMatchObject({
+      cause: 'LATE',
+      before: 3,
+      after: 5,
+      revision: null,
+      booked_in: new Date('2025-10-01'),
+    });
+    expect((await reconcile()).summary).toMatchObject({ differing: 0 });
+    expect(await periods()).toMatchObject([
+      {
+        from: '2025-09-01T00:00:00.000Z',
+        to: '2025-10-01T00:00:00.000Z',
+        clicks: '5',
+        gross_clicks: '5',
+        adjustments: 0,
+      },
+      {
+        from: '2025-10-01T00:00:00.000Z',
+        to: null,
+        closed_at: null,
+        clicks: '0',
+        adjustments: 1,
+        adjusted_clicks: '2',
+      },
+    ]);
+    const table = await installation.run('periods');
+    expect(table.output).toMatch(/^2025-09 .* 5 +5 +0 +0 +0$/m);
+    expect(table.output).toMatch(/^from 2025-10 on +open +0 +0 +1 +2 +2$/m);
+  });
+
+  test('that was altered by hand is put right by an adjustment, too', async () => {
+    await pool.query('update ad_minute set valid = valid + 10 where ad_id = $1 and minute = $2', [
+      'shoes',
+      new Date(SEPTEMBER),
+    ]);
+    expect((await reconcile('--apply')).exitCode).toBe(0);
+    expect((await restatements()).at(-1)).toMatchObject({
+      cause: 'RECONCILE',
+      before: 15,
+      after: 5,
+      revision: null,
+    });
+    expect((await reconcile('--settle')).exitCode).toBe(0);
+    expect((await close('2025-10')).exitCode).toBe(0);
+    expect((await periods()).map(({ adjusted_clicks }) => adjusted_clicks)).toEqual(['0', '-8', '0']);
+  });
+});
