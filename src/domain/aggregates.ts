@@ -1,4 +1,5 @@
 /** What a query reads: stored counts with the checkpoints of the same moment, and the owners' unflushed deltas. */
+import type { Settlement } from './settlement.ts';
 import type { DispositionCounts } from './windowCounts.ts';
 
 /** Stored counts of one ad in one bucket (a minute, hour, day or month). */
@@ -6,6 +7,15 @@ export interface StoredRow extends DispositionCounts {
   readonly adId: string;
   /** First millisecond of the bucket. */
   readonly bucketMs: number;
+  /** How often its windows were restated. */
+  readonly revision: number;
+}
+
+/** Windows of an ad in one bucket that a replay found to differ: the first of them. None of a closed period. */
+export interface DifferingBucket {
+  readonly adId: string;
+  readonly bucketMs: number;
+  readonly minute: number;
 }
 
 export interface OwnedCheckpoint {
@@ -19,10 +29,24 @@ export interface OwnedCheckpoint {
   readonly arrivedThroughMs: number;
 }
 
-export interface StoredAggregates {
+/** What is stored and how far it is settled, as of one moment. */
+export interface SettledAggregates {
   readonly rows: readonly StoredRow[];
+  readonly settlement: Settlement;
+  readonly differing: readonly DifferingBucket[];
+}
+
+export interface StoredAggregates extends SettledAggregates {
   readonly checkpoints: readonly OwnedCheckpoint[];
 }
+
+/** Counts as they stood at a moment. */
+export type PastAggregates =
+  | ({ readonly kind: 'read' } & SettledAggregates)
+  /** The moment lies ahead of the database's clock. */
+  | { readonly kind: 'future'; readonly nowMs: number }
+  /** A change that may have been before the moment is not through yet: it cannot be said now. */
+  | { readonly kind: 'pending' };
 
 /** Which unflushed deltas a query wants. The range is half-open, on whole minutes. */
 export interface LiveRequest {

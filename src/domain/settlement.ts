@@ -46,3 +46,13 @@ export function settleableThroughMs(arrivals: readonly ShardArrival[], graceMs: 
   if (arrivals.length === 0 || slowestMs === 0) return -Infinity;
   return minuteOf(slowestMs - graceMs);
 }
+
+/**
+ * The status of a span of minutes of an ad: the least of them.
+ * @param endMs first millisecond after it
+ * @param differs whether a replay found one of its windows to differ
+ */
+export function statusOfSpan(endMs: number, settlement: Settlement, differs: boolean): RowStatus {
+  if (endMs <= settlement.closedThroughMs) return 'FINAL';
+  return endMs <= settlement.settledThroughMs && !differs ? 'SETTLED' : 'PROVISIONAL';
+}

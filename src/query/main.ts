@@ -7,6 +7,7 @@ import { connectNats } from '../adapters/nats/connection.ts';
 import { askLiveDeltas } from '../adapters/nats/liveDeltas.ts';
 import { connectPostgres } from '../adapters/postgres/pool.ts';
 import { readAggregates } from '../adapters/postgres/readAggregates.ts';
+import { readPastAggregates } from '../adapters/postgres/readPastAggregates.ts';
 import { runProcess } from '../adapters/system/lifecycle.ts';
 import { createLog, logReady } from '../adapters/system/log.ts';
 import { followReadiness, succeedsWithin } from '../adapters/system/readiness.ts';
@@ -37,6 +38,7 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
   const reader = new AggregateReader({
     readStored: (adIds, range, granularity, rowsMax) =>
       readAggregates(pool, adIds, range, granularity, rowsMax),
+    readPast: (asOfMs, ...asked) => readPastAggregates(pool, asOfMs, ...asked),
     askOwner: (owner, request) => askLiveDeltas(nats, owner, request, config.liveTimeoutMs),
   });
   const audits = forwardTo(

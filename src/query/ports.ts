@@ -1,5 +1,5 @@
 /** What the query service needs of the outside; main.ts hands it the adapters. */
-import type { LiveDelta, LiveRequest, StoredAggregates } from '../domain/aggregates.ts';
+import type { LiveDelta, LiveRequest, PastAggregates, StoredAggregates } from '../domain/aggregates.ts';
 import type { Granularity } from '../domain/granularity.ts';
 
 export interface TimeRange {
@@ -15,6 +15,9 @@ export type ReadStored = (
   granularity: Granularity,
   rowsMax: number,
 ) => Promise<StoredAggregates>;
+
+/** The same as it stood at a moment, milliseconds since the Unix epoch by the database's clock. */
+export type ReadPast = (asOfMs: number, ...asked: Parameters<ReadStored>) => Promise<PastAggregates>;
 
 /** An owner's unflushed deltas; undefined where it did not answer in time. */
 export type AskOwner = (owner: string, request: LiveRequest) => Promise<LiveDelta[] | undefined>;

@@ -6,9 +6,11 @@ import type { ClickQueryServiceHandlers } from '../contract/generated/clickledge
 import type { QueryAggregatesRequest__Output as Request } from '../contract/generated/clickledger/v1/QueryAggregatesRequest.ts';
 import { bucketEnd, GRANULARITIES, type Granularity } from '../domain/granularity.ts';
 import { AD_ID_BYTES_MAX, cut, isId } from '../domain/limits.ts';
+import { ROW_STATUSES, type RowStatus } from '../domain/settlement.ts';
 import { MINUTE_MS } from '../domain/windowCounts.ts';
 import type { AggregateReader } from './aggregateReader.ts';
-import type { MergedRow } from './mergedAggregates.ts';
+import { belowLeastStatus, unknownThen } from './leastStatus.ts';
+import type { MergedAggregates, MergedRow } from './mergedAggregates.ts';
 import type { Log, TimeRange } from './ports.ts';
 
 const ADS_MAX = 1_000;
@@ -26,13 +28,16 @@ export function queryService({ reader, log }: QueryParts): ClickQueryServiceHand
   return {
     QueryAggregates: (call, callback) => {
       answer(callback, explain, async () => {
-        const { adIds, range, granularity } = readRequest(call.request);
-        const merged = await reader.read(adIds, range, granularity, ROWS_MAX + 1);
-        if (merged.rows.length > ROWS_MAX) {
+        const question = readRequest(call.request);
+        const merged = await read(reader, question);
+        const { range, granularity, minStatus } = question;
+        if (merged.rows.length > ROWS_MAX || merged.differing.length > ROWS_MAX) {
           throw invalidArgument(
             `the answer has more than ${ROWS_MAX} rows: ask for fewer ad_ids, a shorter range, or a coarser granularity`,
           );
         }
+        const below = belowLeastStatus(merged, range, minStatus);
+        if (below !== undefined) throw callError(status.FAILED_PRECONDITION, below);
         const { arrivedThroughMs, missingShards } = merged;
         return {
           rows: merged.rows.map((row) => toMessage(row, range, granularity)),
@@ -47,7 +52,35 @@ export function queryService({ reader, log }: QueryParts): ClickQueryServiceHand
   };
 }
 
-function readRequest(request: Request): { adIds: string[]; range: TimeRange; granularity: Granularity } {
+interface Question {
+  readonly adIds: string[];
+  readonly range: TimeRange;
+  readonly granularity: Granularity;
+  readonly minStatus: RowStatus;
+  /** undefined: as it is now. */
+  readonly asOfMs: number | undefined;
+}
+
+async function read(reader: AggregateReader, question: Question): Promise<MergedAggregates> {
+  const { adIds, range, granularity, asOfMs } = question;
+  if (asOfMs === undefined) return reader.read(adIds, range, granularity, ROWS_MAX + 1);
+  const past = await reader.readPast(asOfMs, adIds, range, granularity, ROWS_MAX + 1);
+  switch (past.kind) {
+    case 'future':
+      throw invalidArgument(
+        `as_of_ms ${asOfMs} is wrong: it must not be ahead of the database's clock, which says ${past.nowMs}`,
+      );
+    case 'pending':
+      throw callError(status.UNAVAILABLE, 'a change from before as_of_ms is not through yet; ask again');
+    case 'read': {
+      const unknown = unknownThen(past.settlement, range);
+      if (unknown !== undefined) throw callError(status.FAILED_PRECONDITION, unknown);
+      return past;
+    }
+  }
+}
+
+function readRequest(request: Request): Question {
   const { ad_ids: adIds, from_ms: fromMs, to_ms: toMs } = request;
   if (adIds.length === 0 || adIds.length > ADS_MAX)
     throw invalidArgument(`ad_ids must have 1 to ${ADS_MAX} entries, it has ${adIds.length}`);
@@ -75,7 +108,20 @@ function readRequest(request: Request): { adIds: string[]; range: TimeRange; gra
       `granularity ${request.granularity} is wrong: it must be one of ${GRANULARITIES.join(', ')}`,
     );
   }
-  return { adIds, range: { fromMs, toMs }, granularity };
+  const asOfMs = request.as_of_ms;
+  if (asOfMs !== undefined && !(Number.isSafeInteger(asOfMs) && asOfMs > 0 && asOfMs <= TIME_MAX_MS)) {
+    throw invalidArgument(`as_of_ms ${asOfMs} is wrong: it must be milliseconds since 1970`);
+  }
+  const minStatus = readMinStatus(request.min_status);
+  return { adIds, range: { fromMs, toMs }, granularity, minStatus, asOfMs };
+}
+
+function readMinStatus(given: Request['min_status']): RowStatus {
+  if (given === 'ROW_STATUS_UNSPECIFIED') return 'PROVISIONAL';
+  const known = ROW_STATUSES.find((name) => name === given);
+  if (known === undefined)
+    throw invalidArgument(`min_status ${given} is wrong: it must be one of ${ROW_STATUSES.join(', ')}`);
+  return known;
 }
 
 function toMessage(row: MergedRow, range: TimeRange, granularity: Granularity): AggregateRow {
@@ -92,7 +138,8 @@ function toMessage(row: MergedRow, range: TimeRange, granularity: Granularity): 
       defective_clicks: row.defective,
       test_clicks: row.test,
     },
-    status: 'PROVISIONAL',
+    status: row.status,
+    revision: row.revision,
   };
 }
 

@@ -15,6 +15,7 @@ function counted(gross: number): QueryAggregatesResponse__Output {
     from_ms: 0,
     to_ms: 0,
     status: 'PROVISIONAL' as const,
+    revision: 0,
     metrics: {
       gross_clicks: gross,
       clicks: gross * 0.9,

@@ -34,6 +34,7 @@ function row(adId: string, fromMs: number, clicks: number): AggregateRow__Output
     from_ms: fromMs,
     to_ms: fromMs + 60_000,
     status: 'PROVISIONAL',
+    revision: 0,
     metrics: {
       clicks,
       gross_clicks: clicks + 6,
@@ -47,7 +48,7 @@ function row(adId: string, fromMs: number, clicks: number): AggregateRow__Output
 }
 
 describe('the table of counts', () => {
-  it('shows a line a row, totals below, with millions in 100 columns', () => {
+  it('shows a line a row, totals below, with millions in 105 columns', () => {
     const lines = renderRows(
       [row('kopi-first-box', minute(12, 0), 1_234_567), row('b', minute(12, 1), 10)],
       'MINUTE',
@@ -64,6 +65,7 @@ describe('the table of counts', () => {
       'SIVT',
       'defective',
       'test',
+      'status',
     ]);
     expect(lines[1]?.split(/\s{2,}/)).toEqual([
       'kopi-first-box',
@@ -75,6 +77,7 @@ describe('the table of counts', () => {
       '3',
       '4',
       '5',
+      'provisional',
     ]);
     expect(lines.at(-1)?.split(/\s{2,}/)).toEqual([
       'total',
@@ -87,7 +90,16 @@ describe('the table of counts', () => {
       '8',
       '10',
     ]);
-    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(100);
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(105);
+  });
+
+  it('says how far a row is settled, and how often it was restated', () => {
+    const restated: AggregateRow__Output = {
+      ...row('a', minute(0, 0, 1), 1),
+      status: 'SETTLED',
+      revision: 2,
+    };
+    expect(renderRows([restated], 'DAY')).toContain('  settled, revision 2');
   });
 
   it('names a row as wide as it is', () => {

@@ -94,12 +94,31 @@ async function restatements() {
   return rows;
 }
 
+/** What `clickledger query` answers, over the first two minutes of September. */
+async function query(...words: readonly string[]) {
+  const range = ['--from', '2025-09-01T00:00Z', '--to', '2025-09-01T00:02Z'];
+  const { exitCode, output } = await installation.run('query', 'shoes', 'hats', ...range, ...words);
+  const lines = output.split('\n').map((line) => line.trim().split(/\s{2,}/));
+  const rows = lines
+    .filter(([ad]) => ad === 'shoes' || ad === 'hats')
+    .map(([ad, time, valid, ...others]) => `${ad} ${time?.slice(-2)} ${valid} ${others.at(-1)}`);
+  return { exitCode, rows, output };
+}
+
+const SETTLED_ROWS = ['hats 00 1 settled', 'shoes 00 2 settled', 'shoes 01 1 settled'];
+
 describe('minutes', { timeout: 180_000 }, () => {
   test('settle when a run has found them equal, as far as every shard has counted', async () => {
     await clicks('shoes', SEPTEMBER, SEPTEMBER, SEPTEMBER + 60_000);
     await clicks('hats', SEPTEMBER);
     const arrived = Date.now();
     await untilArrived(arrived);
+    const provisional = await query('--min-status', 'settled');
+    expect(provisional.exitCode).toBe(2);
+    expect(provisional.output).toContain(
+      'minute 2025-09-01T00:00:00.000Z is PROVISIONAL, min_status is SETTLED',
+    );
+    expect((await query()).rows).toEqual(SETTLED_ROWS.map((row) => row.replace('settled', 'provisional')));
     const dry = await reconcile();
     expect(dry.summary).toMatchObject({ differing: 0, settled_through: null });
     expect((await settlement()).settled_through).toBe(-Infinity);
@@ -110,11 +129,30 @@ describe('minutes', { timeout: 180_000 }, () => {
     expect((await settlement()).settled_through).toEqual(new Date(through));
     const shown = await installation.run('reconcile', '--from', 'settled', '--settle');
     expect(shown.exitCode).toBe(0);
+    expect((await query('--min-status', 'settled')).rows).toEqual(SETTLED_ROWS);
+    expect((await query('--min-status', 'final')).output).toContain(
+      'is SETTLED, min_status is FINAL: no minute is final yet',
+    );
     expect(shown.output).toMatch(/^minutes before 20\d\d-\d\d-\d\d \d\d:\d\d UTC are settled/m);
   });
 
   test('that are settled change with a restatement, late clicks in their own flush', async () => {
+    const before = new Date().toISOString();
     await clicks('shoes', SEPTEMBER);
+    expect((await query()).rows).toEqual([
+      'hats 00 1 settled',
+      'shoes 00 3 settled, revision 1',
+      'shoes 01 1 settled',
+    ]);
+    expect((await query('--granularity', 'hour')).rows).toEqual([
+      'hats 00 1 settled',
+      'shoes 00 4 settled, revision 1',
+    ]);
+    const then = await query('--as-of', before, '--min-status', 'settled');
+    expect(then.rows).toEqual(SETTLED_ROWS);
+    expect(then.output).toContain('as they stood at ');
+    expect((await query('--as-of', 'now')).rows[1]).toBe('shoes 00 3 settled, revision 1');
+    expect((await query('--as-of', '-1h')).output).toContain('at as_of_ms no minute was settled');
     expect(await restatements()).toMatchObject([
       {
         ad_id: 'shoes',
@@ -138,6 +176,10 @@ describe('minutes', { timeout: 180_000 }, () => {
     expect((await reconcile('--settle')).exitCode).toBe(1);
     const { rows } = await pool.query('select ad_id, minute from drift where ended_at is null');
     expect(rows).toEqual([{ ad_id: 'hats', minute: new Date(SEPTEMBER) }]);
+    expect((await query()).rows[0]).toBe('hats 00 6 provisional');
+    expect((await query('--min-status', 'settled')).output).toContain(
+      'ad "hats", minute 2025-09-01T00:00:00.000Z is PROVISIONAL',
+    );
     const applied = await reconcile('--apply', '--note', 'agreed with finance');
     expect(applied.exitCode).toBe(0);
     expect((await restatements()).at(-1)).toMatchObject({
@@ -228,6 +270,7 @@ describe('a billing period', { timeout: 180_000 }, () => {
     const before = await row();
     await clicks('shoes', SEPTEMBER, SEPTEMBER);
     expect(await row()).toEqual(before);
+    expect((await query('--min-status', 'final')).rows[1]).toBe('shoes 00 3 final, revision 1');
     expect((await restatements()).at(-1)).toMatchObject({
       cause: 'LATE',
       before: 3,

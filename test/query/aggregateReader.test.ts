@@ -8,6 +8,7 @@ import type { LiveDelta, OwnedCheckpoint, StoredAggregates } from '../../src/dom
 import type { DispositionCounts } from '../../src/domain/windowCounts.ts';
 import { AggregateReader } from '../../src/query/aggregateReader.ts';
 import { NOON_MS } from '../support/clicks.ts';
+import { noPast, UNSETTLED } from '../support/unsettled.ts';
 
 const RANGE = { fromMs: NOON_MS, toMs: NOON_MS + 60_000 };
 const NOTHING: DispositionCounts = { valid: 0, repeat: 0, givt: 0, sivt: 0, defective: 0, test: 0 };
@@ -66,6 +67,7 @@ class Model {
   }
 
   readonly reader = new AggregateReader({
+    readPast: noPast,
     readStored: () => {
       this.#step();
       const stored = this.#stored();
@@ -94,7 +96,11 @@ class Model {
         arrivedThroughMs: NOON_MS + stored,
       }),
     );
-    return { rows: [{ adId: 'ad-1', bucketMs: NOON_MS, ...NOTHING, valid }], checkpoints };
+    return {
+      ...UNSETTLED,
+      rows: [{ adId: 'ad-1', bucketMs: NOON_MS, revision: 0, ...NOTHING, valid }],
+      checkpoints,
+    };
   }
 
   #live(owner: string): LiveDelta[] {
@@ -184,8 +190,10 @@ describe('an aggregate reader', () => {
       arrivedThroughMs: 5,
     });
     const reader = new AggregateReader({
+      readPast: noPast,
       readStored: () =>
         Promise.resolve({
+          ...UNSETTLED,
           rows: [],
           checkpoints: [checkpoint(0, 'a'), checkpoint(1, 'b'), checkpoint(2, 'a'), checkpoint(3, undefined)],
         }),
@@ -195,7 +203,7 @@ describe('an aggregate reader', () => {
       },
     });
     const merged = await reader.read(['ad-1'], RANGE, 'HOUR', 10);
-    expect(merged).toEqual({ rows: [], arrivedThroughMs: 5, missingShards: [0, 1, 2, 3] });
+    expect(merged).toEqual({ ...UNSETTLED, rows: [], arrivedThroughMs: 5, missingShards: [0, 1, 2, 3] });
     expect(asked).toEqual([
       ['a', { adIds: ['ad-1'], ...RANGE }],
       ['b', { adIds: ['ad-1'], ...RANGE }],
@@ -219,6 +227,7 @@ describe('an aggregate reader', () => {
 
   it('lets an error of PostgreSQL through: no rows is not an answer', async () => {
     const reader = new AggregateReader({
+      readPast: noPast,
       readStored: () => Promise.reject(new Error('PostgreSQL is away')),
       askOwner: () => Promise.resolve([]),
     });

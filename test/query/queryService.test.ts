@@ -4,26 +4,29 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { queryClient } from '../../src/adapters/grpc/clients.ts';
 import { ClickQueryService } from '../../src/adapters/grpc/contract.ts';
 import type { QueryAggregatesRequest } from '../../src/contract/generated/clickledger/v1/QueryAggregatesRequest.ts';
+import type { RowStatus } from '../../src/contract/generated/clickledger/v1/RowStatus.ts';
 import type { StoredAggregates, StoredRow } from '../../src/domain/aggregates.ts';
 import { AggregateReader } from '../../src/query/aggregateReader.ts';
+import type { ReadPast } from '../../src/query/ports.ts';
 import { queryService } from '../../src/query/queryService.ts';
 import { serve } from '../support/grpcServer.ts';
 import { SilentLog } from '../support/silentLog.ts';
+import { noPast, UNSETTLED } from '../support/unsettled.ts';
 
 const DAY_MS = 86_400_000;
 const MARCH_MS = Date.UTC(2024, 2, 1);
-const GOOD: QueryAggregatesRequest = {
+const GOOD = {
   ad_ids: ['ad-1'],
   from_ms: MARCH_MS,
   to_ms: MARCH_MS + DAY_MS,
   granularity: 'HOUR',
-};
+} satisfies QueryAggregatesRequest;
 
 function rowOf(adId: string, bucketMs: number): StoredRow {
-  return { adId, bucketMs, valid: 1, repeat: 2, givt: 3, sivt: 4, defective: 5, test: 6 };
+  return { adId, bucketMs, revision: 0, valid: 1, repeat: 2, givt: 3, sivt: 4, defective: 5, test: 6 };
 }
 
-async function setUp(stored: () => Promise<StoredAggregates>) {
+async function setUp(stored: () => Promise<StoredAggregates>, readPast: ReadPast = noPast) {
   const log = new SilentLog();
   const asked: unknown[][] = [];
   const reader = new AggregateReader({
@@ -31,6 +34,7 @@ async function setUp(stored: () => Promise<StoredAggregates>) {
       asked.push(given);
       return stored();
     },
+    readPast,
     askOwner: () => Promise.resolve([]),
   });
   const address = await serve((server) =>
@@ -41,7 +45,7 @@ async function setUp(stored: () => Promise<StoredAggregates>) {
   return { client, log, asked };
 }
 
-const nothing = () => Promise.resolve({ rows: [], checkpoints: [] });
+const nothing = () => Promise.resolve({ ...UNSETTLED, rows: [], checkpoints: [] });
 
 describe('a query', () => {
   it.each<[string, Partial<QueryAggregatesRequest>, RegExp]>([
@@ -66,6 +70,13 @@ describe('a query', () => {
       { granularity: 'GRANULARITY_UNSPECIFIED' },
       /^granularity \S+ is wrong: .*MINUTE, HOUR, DAY, MONTH$/,
     ],
+    [
+      'a status that is none',
+      { min_status: 9 as never },
+      /^min_status 9 is wrong: .*PROVISIONAL, SETTLED, FINAL$/,
+    ],
+    ['a moment before 1970', { as_of_ms: -1 }, /^as_of_ms -1 is wrong/],
+    ['the moment zero', { as_of_ms: 0 }, /^as_of_ms 0 is wrong/],
   ])('with %s is refused, and the error names the field', async (_what, changes, details) => {
     const { client, asked } = await setUp(nothing);
     const error = await client.queryAggregates({ ...GOOD, ...changes }).catch((reason: unknown) => reason);
@@ -84,7 +95,7 @@ describe('a query', () => {
 
   it('gets every count under its own name: gross is what is not defective and no test', async () => {
     const { client } = await setUp(() =>
-      Promise.resolve({ rows: [rowOf('ad-1', MARCH_MS)], checkpoints: [] }),
+      Promise.resolve({ ...UNSETTLED, rows: [rowOf('ad-1', MARCH_MS)], checkpoints: [] }),
     );
     expect((await client.queryAggregates(GOOD)).rows).toMatchObject([
       {
@@ -110,7 +121,7 @@ describe('a query', () => {
     const to_ms = MARCH_MS + 90 * 60_000;
     const february = Date.UTC(2024, 1, 1);
     const rows = [rowOf('ad-1', february), rowOf('ad-1', MARCH_MS)];
-    const { client } = await setUp(() => Promise.resolve({ rows, checkpoints: [] }));
+    const { client } = await setUp(() => Promise.resolve({ ...UNSETTLED, rows, checkpoints: [] }));
     const answer = await client.queryAggregates({ ...GOOD, from_ms, to_ms, granularity: 'MONTH' });
     expect(answer.rows.map((row) => [row.from_ms, row.to_ms])).toEqual([
       [from_ms, MARCH_MS],
@@ -127,7 +138,9 @@ describe('a query', () => {
       floor: 0,
       arrivedThroughMs: 1_234.9,
     };
-    const { client } = await setUp(() => Promise.resolve({ rows: [], checkpoints: [checkpoint] }));
+    const { client } = await setUp(() =>
+      Promise.resolve({ ...UNSETTLED, rows: [], checkpoints: [checkpoint] }),
+    );
     expect((await client.queryAggregates(GOOD)).info).toEqual({
       arrived_through_ms: 1_234,
       partial: true,
@@ -138,7 +151,7 @@ describe('a query', () => {
   it('whose answer would be too large is refused with what to ask instead; one row less is answered', async () => {
     let size = 50_000;
     const rows = () => Array.from({ length: size }, (_, minute) => rowOf('ad-1', MARCH_MS + minute * 60_000));
-    const { client } = await setUp(() => Promise.resolve({ rows: rows(), checkpoints: [] }));
+    const { client } = await setUp(() => Promise.resolve({ ...UNSETTLED, rows: rows(), checkpoints: [] }));
     expect((await client.queryAggregates(GOOD)).rows.length).toBe(50_000);
     size += 1;
     await expect(client.queryAggregates(GOOD)).rejects.toMatchObject({
@@ -155,5 +168,131 @@ describe('a query', () => {
       details: 'the counts cannot be read now; ask again',
     });
     expect(log.lines.map(({ level }) => level)).toEqual(['error']);
+  });
+});
+
+describe('a query for settled counts', () => {
+  const at = (minutes: number) => MARCH_MS + minutes * 60_000;
+  const settlement = { watchedThroughMs: at(90), settledThroughMs: at(60), closedThroughMs: at(30) };
+  const ask = async (
+    min_status: RowStatus,
+    fromMinutes: number,
+    toMinutes: number,
+    changes: Partial<StoredAggregates> = {},
+  ) => {
+    const { client } = await setUp(async () => ({
+      rows: [],
+      checkpoints: [],
+      settlement,
+      differing: [],
+      ...changes,
+    }));
+    const range = { from_ms: at(fromMinutes), to_ms: at(toMinutes) };
+    return client.queryAggregates({ ...GOOD, ...range, min_status }).then(
+      () => 'answered',
+      (error: { code: number; details: string }) => [error.code, error.details],
+    );
+  };
+  const refused = (words: string) => [status.FAILED_PRECONDITION, expect.stringContaining(words)];
+
+  it('is answered where every minute has the status, and else told the first that has not', async () => {
+    expect(await ask('SETTLED', 0, 60)).toBe('answered');
+    expect(await ask('FINAL', 0, 30)).toBe('answered');
+    expect(await ask('PROVISIONAL', 0, 900)).toBe('answered');
+    expect(await ask('ROW_STATUS_UNSPECIFIED', 0, 900)).toBe('answered');
+    expect(await ask('SETTLED', 0, 61)).toEqual(
+      refused(
+        `minute 2024-03-01T01:00:00.000Z is PROVISIONAL, min_status is SETTLED: minutes are settled before 2024-03-01T01:00:00.000Z (${at(60)}). Right is a to_ms of at most that`,
+      ),
+    );
+    expect(await ask('SETTLED', 70, 80)).toEqual(refused('minute 2024-03-01T01:10:00.000Z is PROVISIONAL'));
+    expect(await ask('FINAL', 0, 31)).toEqual(
+      refused('minute 2024-03-01T00:30:00.000Z is SETTLED, min_status is FINAL'),
+    );
+    expect(await ask('FINAL', 61, 62)).toEqual(refused('minute 2024-03-01T01:01:00.000Z is PROVISIONAL'));
+    const never = {
+      settlement: { watchedThroughMs: -Infinity, settledThroughMs: -Infinity, closedThroughMs: -Infinity },
+    };
+    expect(await ask('SETTLED', 0, 1, never)).toEqual(refused('no minute is settled yet'));
+  });
+
+  it('is refused where a replay found a window to differ, though nothing is counted of it', async () => {
+    const differing = [45, 40].map((minutes) => ({ adId: 'ad-1', bucketMs: MARCH_MS, minute: at(minutes) }));
+    const words =
+      'ad "ad-1", minute 2024-03-01T00:40:00.000Z is PROVISIONAL, min_status is SETTLED: a replay found';
+    expect(await ask('SETTLED', 0, 60, { differing })).toEqual(refused(words));
+    expect(await ask('SETTLED', 0, 61, { differing })).toEqual(refused(words));
+    expect(await ask('FINAL', 0, 60, { differing })).toEqual(
+      refused('minute 2024-03-01T00:30:00.000Z is SETTLED'),
+    );
+  });
+
+  it('asks no owner: what they have not flushed does not belong to it', async () => {
+    const checkpoint = {
+      shard: 1,
+      owner: undefined,
+      epoch: 1,
+      claim: undefined,
+      floor: 0,
+      arrivedThroughMs: 77,
+    };
+    const stored = { rows: [rowOf('ad-1', MARCH_MS)], checkpoints: [checkpoint], settlement, differing: [] };
+    const { client } = await setUp(async () => stored);
+    const answer = await client.queryAggregates({ ...GOOD, to_ms: at(60), granularity: 'HOUR' });
+    expect(answer.info).toEqual({ arrived_through_ms: 77, partial: false, missing_shards: [] });
+    expect(answer.rows).toMatchObject([{ status: 'SETTLED', revision: 0 }]);
+  });
+});
+
+describe('a query for counts as of a moment', () => {
+  const settlement = {
+    watchedThroughMs: MARCH_MS,
+    settledThroughMs: MARCH_MS + DAY_MS,
+    closedThroughMs: -Infinity,
+  };
+  const asOf = { ...GOOD, as_of_ms: MARCH_MS + 3 * DAY_MS };
+
+  it('gets what was settled then, with status and revision', async () => {
+    const asked: unknown[][] = [];
+    const { client } = await setUp(nothing, async (...given) => {
+      asked.push(given);
+      const rows = [{ ...rowOf('ad-1', MARCH_MS), revision: 4 }];
+      return { kind: 'read', rows, settlement, differing: [] };
+    });
+    const answer = await client.queryAggregates(asOf);
+    expect(answer.rows).toMatchObject([{ status: 'SETTLED', revision: 4, metrics: { clicks: 1 } }]);
+    expect(answer.info).toEqual({ arrived_through_ms: 0, partial: false, missing_shards: [] });
+    expect(asked).toEqual([
+      [asOf.as_of_ms, ['ad-1'], { fromMs: MARCH_MS, toMs: MARCH_MS + DAY_MS }, 'HOUR', 50_001],
+    ]);
+    const final = client.queryAggregates({ ...asOf, min_status: 'FINAL' });
+    await expect(final).rejects.toMatchObject({ code: status.FAILED_PRECONDITION });
+  });
+
+  it('is told through when minutes were settled where the range goes beyond', async () => {
+    const { client } = await setUp(nothing, async () => ({
+      kind: 'read',
+      rows: [],
+      settlement,
+      differing: [],
+    }));
+    await expect(
+      client.queryAggregates({ ...asOf, to_ms: GOOD.to_ms + 60_000 } as typeof asOf),
+    ).rejects.toMatchObject({
+      code: status.FAILED_PRECONDITION,
+      details: expect.stringContaining(
+        `at as_of_ms minutes were settled only before 2024-03-02T00:00:00.000Z (${GOOD.to_ms})`,
+      ),
+    });
+  });
+
+  it('is refused ahead of the clock, and unavailable while a change from before is not through', async () => {
+    const future = await setUp(nothing, async () => ({ kind: 'future', nowMs: 5 }));
+    await expect(future.client.queryAggregates(asOf)).rejects.toMatchObject({
+      code: status.INVALID_ARGUMENT,
+      details: expect.stringContaining("must not be ahead of the database's clock, which says 5"),
+    });
+    const pending = await setUp(nothing, async () => ({ kind: 'pending' }));
+    await expect(pending.client.queryAggregates(asOf)).rejects.toMatchObject({ code: status.UNAVAILABLE });
   });
 });

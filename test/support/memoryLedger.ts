@@ -2,6 +2,8 @@
  * PostgreSQL in memory, as owners and the query service use it. A flush really compares epoch, claim and floor,
  * moves the checkpoint and adds the delta in one step (I8); a claim raises the epoch and writes its word (I9).
  *
+ * Nothing is ever settled in it.
+ *
  * `snapshot` and `restore` are a database that goes back to an earlier state: counts and checkpoints together.
  */
 import type { Ledger } from '../../src/actors/ports.ts';
@@ -12,6 +14,7 @@ import type { Flush, FlushOutcome } from '../../src/domain/flush.ts';
 import { bucketStart, type Granularity } from '../../src/domain/granularity.ts';
 import { addCounts, emptyCounts, type WindowCounts } from '../../src/domain/windowCounts.ts';
 import { Trouble } from './trouble.ts';
+import { UNSETTLED } from './unsettled.ts';
 
 interface ShardRow {
   incarnation: string;
@@ -112,11 +115,11 @@ export class MemoryLedger {
         const [minute, adId] = [Number(key.slice(0, space)), key.slice(space + 1)];
         if (!adIds.includes(adId) || minute < fromMs || minute >= toMs) continue;
         const bucketMs = bucketStart(minute, granularity);
-        const row = rows.get(`${bucketMs} ${adId}`) ?? { adId, bucketMs, ...emptyCounts() };
+        const row = rows.get(`${bucketMs} ${adId}`) ?? { adId, bucketMs, revision: 0, ...emptyCounts() };
         addCounts(row, counts);
         rows.set(`${bucketMs} ${adId}`, row);
       }
-      return { rows: [...rows.values()].slice(0, rowsMax), checkpoints: this.#checkpoints() };
+      return { ...UNSETTLED, rows: [...rows.values()].slice(0, rowsMax), checkpoints: this.#checkpoints() };
     });
   }
 

@@ -50,6 +50,9 @@ export function callErrorKind(error: unknown): 'broken' | 'busy' | 'final' {
   }
 }
 
+/** With these the service says what is wrong with the question: who asked needs no more. */
+const SAYS_WHAT_IS_RIGHT = [status.INVALID_ARGUMENT, status.NOT_FOUND, status.FAILED_PRECONDITION];
+
 /** One line for people. `service` as in "the gateway". */
 export function explainCallError(error: unknown, service: string, address: string): string {
   if (!isServiceError(error))
@@ -60,7 +63,7 @@ export function explainCallError(error: unknown, service: string, address: strin
   }
   if (error.code === status.DEADLINE_EXCEEDED)
     return `${service} at ${address} did not answer in time: ${details}`;
-  if (error.code === status.INVALID_ARGUMENT || error.code === status.NOT_FOUND) return details;
+  if (SAYS_WHAT_IS_RIGHT.includes(error.code)) return details;
   return `${service} at ${address} answered ${status[error.code]}: ${details}`;
 }
 

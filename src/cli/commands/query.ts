@@ -2,13 +2,15 @@
 import { Argument, Command, Option } from 'commander';
 import { explainCallError } from '../../adapters/grpc/callError.ts';
 import { queryClient } from '../../adapters/grpc/clients.ts';
+import type { QueryAggregatesRequest } from '../../contract/generated/clickledger/v1/QueryAggregatesRequest.ts';
 import type { QueryAggregatesResponse__Output } from '../../contract/generated/clickledger/v1/QueryAggregatesResponse.ts';
 import { GRANULARITIES, type Granularity } from '../../domain/granularity.ts';
+import { ROW_STATUSES, type RowStatus } from '../../domain/settlement.ts';
 import { CliError } from '../cliError.ts';
 import { endWithClosedPipe } from '../closedPipe.ts';
 import { endpoints } from '../endpoints.ts';
-import { renderFreshness, renderNothing, renderRows } from '../query/aggregateTable.ts';
-import { parseTimeRange, type TimeRange } from '../query/timeRange.ts';
+import { renderAsOf, renderFreshness, renderNothing, renderRows } from '../query/aggregateTable.ts';
+import { parseMoment, parseTimeRange } from '../query/timeRange.ts';
 import { dataDirectory, instanceEnvironment } from '../stack/instance.ts';
 import { print } from '../terminal.ts';
 
@@ -16,6 +18,8 @@ interface QueryOptions {
   readonly from: string;
   readonly to: string;
   readonly granularity: string;
+  readonly minStatus?: string;
+  readonly asOf?: string;
   readonly json?: boolean;
 }
 
@@ -34,6 +38,12 @@ export function queryCommand(): Command {
         .choices(GRANULARITIES.map((name) => name.toLowerCase()))
         .default('minute'),
     )
+    .addOption(
+      new Option('--min-status <status>', 'fail where a minute of the range has less').choices(
+        ROW_STATUSES.map((name) => name.toLowerCase()),
+      ),
+    )
+    .option('--as-of <time>', 'the counts as they stood then; only of minutes that were settled')
     .option('--json', 'print the answer as the query service gave it')
     .action(query);
 }
@@ -44,23 +54,27 @@ async function query(adIds: readonly string[], options: QueryOptions): Promise<v
   const range = parseTimeRange(options.from, options.to, nowMs);
   const granularity = options.granularity.toUpperCase() as Granularity;
   const wanted = [...new Set(adIds)];
-  const answer = await ask(wanted, range, granularity);
+  const asOfMs = options.asOf === undefined ? undefined : parseMoment('--as-of', options.asOf, nowMs);
+  const answer = await ask({
+    ad_ids: wanted,
+    from_ms: range.fromMs,
+    to_ms: range.toMs,
+    granularity,
+    ...(options.minStatus !== undefined && { min_status: options.minStatus.toUpperCase() as RowStatus }),
+    ...(asOfMs !== undefined && { as_of_ms: asOfMs }),
+  });
   if (options.json === true) {
     print(JSON.stringify(answer, undefined, 2));
     return;
   }
   print(answer.rows.length === 0 ? renderNothing(wanted, range) : renderRows(answer.rows, granularity));
-  print(renderFreshness(answer.info, nowMs));
+  print(asOfMs === undefined ? renderFreshness(answer.info, nowMs) : renderAsOf(asOfMs));
 }
 
-async function ask(
-  adIds: string[],
-  { fromMs, toMs }: TimeRange,
-  granularity: Granularity,
-): Promise<QueryAggregatesResponse__Output> {
+async function ask(request: QueryAggregatesRequest): Promise<QueryAggregatesResponse__Output> {
   const client = queryClient(endpoints(instanceEnvironment(dataDirectory())).queryAddress);
   try {
-    return await client.queryAggregates({ ad_ids: adIds, from_ms: fromMs, to_ms: toMs, granularity });
+    return await client.queryAggregates(request);
   } catch (error) {
     throw new CliError(explainCallError(error, 'the query service', client.address));
   } finally {

@@ -27,15 +27,17 @@ export function renderRows(rows: readonly AggregateRow__Output[], granularity: G
     { head: 'ad', align: 'left' },
     { head: 'time (UTC)', align: 'left' },
     ...COLUMNS.map(({ head }): PlainColumn => ({ head, align: 'right' })),
+    { head: 'status', align: 'left' },
   ];
-  const lines = rows.map(({ ad_id, from_ms, metrics }) => [
+  const lines = rows.map(({ ad_id, from_ms, metrics, status, revision }) => [
     ad_id,
     formatMinute(from_ms).slice(0, TIME_LENGTH[granularity]),
     ...counts((metric) => metrics?.[metric] ?? 0),
+    revision > 0 ? `${status.toLowerCase()}, revision ${revision}` : status.toLowerCase(),
   ]);
   const total = (metric: keyof Metrics__Output) =>
     rows.reduce((sum, { metrics }) => sum + (metrics?.[metric] ?? 0), 0);
-  const totals = ['total', formatCountOf(rows.length, 'row'), ...counts(total)];
+  const totals = ['total', formatCountOf(rows.length, 'row'), ...counts(total), ''];
   return renderPlainTable(columns, [...lines, totals.map((text) => styled('bold', text))]);
 }
 
@@ -47,6 +49,11 @@ function counts(of: (metric: keyof Metrics__Output) => number): string[] {
 export function renderNothing(adIds: readonly string[], { fromMs, toMs }: TimeRange): string {
   const ads = `${adIds.length === 1 ? 'ad' : 'ads'} ${adIds.join(', ')}`;
   return `no clicks of ${ads} between ${formatMinute(fromMs)} and ${formatMinute(toMs)} UTC`;
+}
+
+/** Which moment's counts they are. */
+export function renderAsOf(asOfMs: number): string {
+  return `as they stood at ${formatSecond(asOfMs)} UTC`;
 }
 
 /** How fresh and how complete the counts are. */

@@ -22,7 +22,8 @@ export function parseTimeRange(from: string, to: string, nowMs: number): TimeRan
   return { fromMs, toMs };
 }
 
-function parseMoment(option: string, text: string, nowMs: number): number {
+/** @param option by which a person gave it */
+export function parseMoment(option: string, text: string, nowMs: number): number {
   if (text === 'now') return nowMs;
   if (text.startsWith('-')) {
     const spanMs = parseDuration(text.slice(1));

@@ -84,6 +84,7 @@ describe('buckets', () => {
       {
         adId: 'ad',
         bucketMs: Date.UTC(2024, 1),
+        revision: 0,
         valid: 11_111,
         repeat: 5,
         givt: 10,
