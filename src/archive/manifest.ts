@@ -50,9 +50,8 @@ export async function readArchivedStream(
   incarnation: string,
 ): Promise<ArchivedStream> {
   const name = `${streamFolder(shard, incarnation)}/${MANIFEST_FILE}`;
-  const text = await store.readText(name);
-  if (text === undefined) return { shard, incarnation, segments: [] };
-  const stream = parseManifest(text, `${store.place}/${name}`);
+  const stream = await readManifest(store, name);
+  if (stream === undefined) return { shard, incarnation, segments: [] };
   if (stream.shard !== shard || stream.incarnation !== incarnation) {
     throw new ArchiveDamagedError(
       `${store.place}/${name} is that of shard ${stream.shard}, stream of ${stream.incarnation}: it was put there by hand. Right is the one that was written there`,
@@ -64,7 +63,10 @@ export async function readArchivedStream(
 /** Every stream that the archive has something of, by shard. @throws ArchiveDamagedError */
 export async function readArchivedStreams(store: ArchiveStore): Promise<ArchivedStream[]> {
   const streams: ArchivedStream[] = [];
-  for (const name of await manifestNames(store)) streams.push(await readManifest(store, name));
+  for (const name of await manifestNames(store)) {
+    const stream = await readManifest(store, name);
+    if (stream !== undefined) streams.push(stream);
+  }
   return streams.sort(
     (left, right) => left.shard - right.shard || (left.incarnation < right.incarnation ? -1 : 1),
   );
@@ -74,9 +76,10 @@ export function manifestNames(store: ArchiveStore): Promise<string[]> {
   return store.list(`/${MANIFEST_FILE}`);
 }
 
-/** @throws ArchiveDamagedError */
-export async function readManifest(store: ArchiveStore, name: string): Promise<ArchivedStream> {
-  return parseManifest((await store.readText(name)) ?? '', `${store.place}/${name}`);
+/** undefined: there is none. @throws ArchiveDamagedError */
+export async function readManifest(store: ArchiveStore, name: string): Promise<ArchivedStream | undefined> {
+  const text = await store.readText(name);
+  return text === undefined ? undefined : parseManifest(text, `${store.place}/${name}`);
 }
 
 export async function writeManifest(store: ArchiveStore, stream: ArchivedStream): Promise<void> {

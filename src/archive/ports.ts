@@ -10,7 +10,7 @@ export interface ArchiveStore {
   readText(name: string): Promise<string | undefined>;
   /** In one step: whoever reads sees the old text or the new one. Durable when it returns. */
   writeText(name: string, text: string): Promise<void>;
-  /** The names that end so. */
+  /** The names that end so, in order. */
   list(ending: string): Promise<string[]>;
   /** A path on this machine for a file that is being made. Those of a killed run are removed. */
   newFile(): Promise<string>;

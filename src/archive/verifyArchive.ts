@@ -25,9 +25,9 @@ export async function verifyArchive(
     damages.push(error.message);
   };
   for (const name of await manifestNames(store)) {
-    verified.streams += 1;
     const stream = await readManifest(store, name).catch(note);
     if (stream === undefined) continue;
+    verified.streams += 1;
     for (const segment of stream.segments) {
       stop.throwIfAborted();
       verified.files += 1;

@@ -110,8 +110,7 @@ describe('damage', () => {
     const bytes = await Bun.file(path).bytes();
     bytes[40] = (bytes[40] ?? 0) ^ 1;
     await Bun.write(path, bytes);
-    const reading = archiver.readAll();
-    await expect(reading).rejects.toThrow(UndecidedError);
+    await expect(archiver.readAll()).rejects.toThrow(UndecidedError);
     await expect(archiver.readAll()).rejects.toThrow(`${path} with messages 7 to 9 of shard 0 is damaged`);
     expect((await archiver.readAll(10)).length).toBe(51);
     expect((await verify(archiver)).damages).toEqual([
@@ -137,9 +136,8 @@ describe('damage', () => {
     const path = join(archiver.folder, streamFolder(SHARD, archiver.stream.incarnation), 'manifest.json');
     const changed = change(await Bun.file(path).text());
     await Bun.write(path, changed);
-    for (const damaged of [archiver.readAll(), archiver.streams().state(SHARD)]) {
-      await expect(damaged).rejects.toThrow(UndecidedError);
-    }
+    await expect(archiver.streams().state(SHARD)).rejects.toThrow(UndecidedError);
+    await expect(archiver.readAll()).rejects.toThrow(UndecidedError);
     await expect(archiver.readAll()).rejects.toThrow(`the manifest ${path} is damaged`);
     await expect(archiver.readAll()).rejects.toThrow(why);
     expect((await verify(archiver)).damages).toEqual([expect.stringContaining(path)]);

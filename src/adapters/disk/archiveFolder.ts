@@ -36,8 +36,8 @@ export class ArchiveFolder {
   }
 
   async list(ending: string): Promise<string[]> {
-    const entries = (await readdir(this.place, { recursive: true }).catch(undefinedIfAbsent)) ?? [];
-    return entries.filter((name) => name.endsWith(ending) && !name.startsWith(WORK_FOLDER)).sort();
+    const names = (await readdir(this.place, { recursive: true }).catch(undefinedIfAbsent)) ?? [];
+    return names.filter((name) => name.endsWith(ending) && !name.startsWith(WORK_FOLDER)).sort();
   }
 
   async newFile(): Promise<string> {

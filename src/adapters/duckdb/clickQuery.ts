@@ -44,6 +44,7 @@ export class ClickQuery {
 
   /** @throws QueryError */
   async ask(sql: string): Promise<QueryAnswer> {
+    if (sql.trim() === '') throw new QueryError('one statement is right, this is none');
     try {
       const statements = await this.#connection.extractStatements(sql);
       if (statements.count !== 1) throw new Error(`one statement is right, these are ${statements.count}`);

@@ -45,15 +45,16 @@ export class ArchiveBucket {
 
   async list(ending: string): Promise<string[]> {
     const names: string[] = [];
-    for (let startAfter = ''; ; ) {
-      const page = await this.#asking('list', () =>
-        this.#client.list({ prefix: this.#prefix, ...(startAfter === '' ? {} : { startAfter }) }),
-      );
+    let from: { readonly continuationToken?: string } = {};
+    for (;;) {
+      const page = await this.#asking('list', () => this.#client.list({ prefix: this.#prefix, ...from }));
       for (const { key } of page?.contents ?? []) {
-        startAfter = key;
-        if (key.endsWith(ending)) names.push(key.slice(this.#prefix.length));
+        const name = key.slice(this.#prefix.length);
+        if (name.endsWith(ending)) names.push(name);
       }
-      if (page?.isTruncated !== true) return names.sort();
+      const continuationToken = page?.nextContinuationToken;
+      if (continuationToken === undefined) return names.sort();
+      from = { continuationToken };
     }
   }
 
