@@ -66,7 +66,7 @@ export interface OpenJob {
   /** May be tried again after any error. */
   end(end: JobEnd, progress: JobProgress): Promise<void>;
   /** Lets others begin one. */
-  close(): void;
+  close(): Promise<void>;
 }
 
 export type JobBegin =

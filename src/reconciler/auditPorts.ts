@@ -31,6 +31,8 @@ export interface JobLedger {
   begin(startedBy: JobStarter, request: JobRequest): Promise<JobBegin>;
   /** The one of this id, or the newest; undefined: there is none. */
   read(id: number | undefined): Promise<Job | undefined>;
+  /** Says of runs whose process died that they are interrupted. */
+  interruptDead(): Promise<void>;
 }
 
 export interface Log {

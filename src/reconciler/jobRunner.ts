@@ -64,6 +64,8 @@ interface RunningJob {
   readonly open: OpenJob;
   readonly stop: AbortController;
   readonly progress: Progress;
+  /** It is over, and its end is being written down. */
+  isEnding: boolean;
   /** When it has ended and its row says so. */
   readonly ended: Promise<void>;
 }
@@ -79,6 +81,8 @@ export class JobRunner {
   }
 
   async start(startedBy: JobStarter, request: JobRequest): Promise<JobStart> {
+    // Whoever saw that one has ended may begin the next.
+    if (this.#running?.isEnding) await this.#running.ended;
     if (this.#running !== undefined || this.#beginning || this.#draining)
       return { kind: 'busy', running: this.#running?.open.id };
     this.#beginning = true;
@@ -94,11 +98,13 @@ export class JobRunner {
 
   /** The run of this number, or the newest; undefined: there is none. */
   async read(id: number | undefined): Promise<Job | undefined> {
-    const job = await this.#parts.ledger.read(id);
+    const { ledger } = this.#parts;
+    const job = await ledger.read(id);
+    if (job === undefined || job.state !== 'RUNNING') return job;
     const running = this.#running;
-    if (job === undefined || running === undefined || job.id !== running.open.id || job.state !== 'RUNNING')
-      return job;
-    return { ...job, ...running.progress.now() };
+    if (running?.open.id === job.id) return { ...job, ...running.progress.now() };
+    await ledger.interruptDead();
+    return ledger.read(job.id);
   }
 
   /** Ends the run, and returns when it has ended. False: it does not run here. */
@@ -131,7 +137,7 @@ export class JobRunner {
     const ended = this.#work(open, request, progress, stop).finally(() => {
       this.#running = undefined;
     });
-    this.#running = { open, stop, progress, ended };
+    this.#running = { open, stop, progress, isEnding: false, ended };
   }
 
   async #work(open: OpenJob, request: JobRequest, progress: Progress, stop: AbortController): Promise<void> {
@@ -147,6 +153,7 @@ export class JobRunner {
     );
     over.abort();
     await telling;
+    if (this.#running !== undefined) this.#running.isEnding = true;
     metrics.ended(end, nowMs() - startMs);
     report(open.id, request, end, progress.now(), log);
     await this.#close(open, end, progress);
@@ -183,7 +190,7 @@ export class JobRunner {
     } catch (error) {
       this.#parts.log.error({ job: open.id, err: error }, 'the end of a reconcile could not be written down');
     } finally {
-      open.close();
+      await open.close();
     }
   }
 }

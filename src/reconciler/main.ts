@@ -61,6 +61,7 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
     ledger: {
       begin: (startedBy, request) => beginJob(pool, startedBy, request),
       read: (id) => readJob(pool, id),
+      interruptDead: () => interruptDeadJobs(pool),
     },
     run: (request, watcher, stop) => {
       const reading = { nowMs, stop, troubled: watcher.troubled.bind(watcher) };

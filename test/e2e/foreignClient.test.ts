@@ -27,7 +27,9 @@ describe('a foreign client', { timeout: 120_000 }, () => {
   test('ingests over all three methods, with gzip, and reads exact counts', async () => {
     const stubs = path.join(installation.directory, 'stubs');
     await mkdir(stubs);
-    const files = ['click', 'ingest', 'catalog', 'query'].map((name) => `clickledger/v1/${name}.proto`);
+    const files = ['click', 'ingest', 'catalog', 'query', 'audit'].map(
+      (name) => `clickledger/v1/${name}.proto`,
+    );
     await run('protoc', [
       `-I${PROTO}`,
       '--plugin=protoc-gen-grpc_python=/usr/bin/grpc_python_plugin',
@@ -76,15 +78,27 @@ describe('a foreign client', { timeout: 120_000 }, () => {
       test_clicks: 1,
       defective_clicks: 1,
     });
+    expect(answers['sent twice']).toEqual([
+      ['VALID', ''],
+      ['DUPLICATE', 'same_click'],
+    ]);
+    expect(answers['by receipt']).toEqual([['REPEAT', 'same_impression']]);
+    expect(answers).toMatchObject({ repeats: true, verdict: 'EQUAL', proven: true });
+    expect(answers['wrong audit']).toEqual([
+      'INVALID_ARGUMENT',
+      expect.stringContaining('minute_ms "1" is wrong'),
+    ]);
   });
 
   test.each([
     ['ingest', 'clickledger.v1.ClickIngestService'],
     ['query', 'clickledger.v1.ClickQueryService'],
-  ] as const)('the standard health service answers on the %s port', async (port, serviceName) => {
+    ['query', 'clickledger.v1.AuditService'],
+    ['audit', 'clickledger.v1.AuditService'],
+  ] as const)('the standard health service answers on the %s port for %s', async (port, serviceName) => {
     const { Health } = loadPackageDefinition({ Health: healthService });
     if (typeof Health !== 'function') throw new Error('no client of the health service');
-    const address = port === 'ingest' ? installation.ingestAddress : installation.queryAddress;
+    const address = installation[`${port}Address`];
     const client = new Health(address, credentials.createInsecure());
     const check = (service: string) =>
       new Promise((resolve) => {

@@ -14,6 +14,7 @@ stubs, ingest_address, query_address = sys.argv[1:]
 sys.path.insert(0, stubs)
 
 import grpc  # noqa: E402
+from clickledger.v1 import audit_pb2, audit_pb2_grpc  # noqa: E402
 from clickledger.v1 import catalog_pb2, catalog_pb2_grpc, click_pb2, ingest_pb2, ingest_pb2_grpc  # noqa: E402
 from clickledger.v1 import query_pb2, query_pb2_grpc  # noqa: E402
 
@@ -38,7 +39,9 @@ def result(reply):
 ingest_channel = grpc.insecure_channel(ingest_address)
 catalog = catalog_pb2_grpc.AdCatalogServiceStub(ingest_channel)
 ingest = ingest_pb2_grpc.ClickIngestServiceStub(ingest_channel)
-query = query_pb2_grpc.ClickQueryServiceStub(grpc.insecure_channel(query_address))
+query_channel = grpc.insecure_channel(query_address)
+query = query_pb2_grpc.ClickQueryServiceStub(query_channel)
+audits = audit_pb2_grpc.AuditServiceStub(query_channel)
 answers = {}
 
 stored = catalog.UpsertAds(
@@ -94,4 +97,28 @@ for row in counted.rows:
     for field, value in row.metrics.ListFields():
         sums[field.name] = sums.get(field.name, 0) + value
 answers["counted"] = sums
+
+
+def fate(record):
+    return [audit_pb2.Disposition.Name(record.disposition), record.reason]
+
+
+for _ in range(600):
+    found = audits.GetClick(audit_pb2.GetClickRequest(click_id=again)).records
+    if all(record.counted for record in found):
+        break
+    time.sleep(0.05)
+answers["sent twice"] = [fate(record) for record in found]
+by_receipt = audits.GetClick(audit_pb2.GetClickRequest(receipt=reply.results[5].receipt)).records
+answers["by receipt"] = [fate(record) for record in by_receipt]
+answers["repeats"] = by_receipt[0].repeats == reply.results[4].receipt
+window = {"ad_id": AD, "minute_ms": found[0].minute_ms}
+proof = audits.GetWindowProof(audit_pb2.GetWindowProofRequest(**window))
+verified = audits.VerifyWindow(audit_pb2.VerifyWindowRequest(**window))
+answers["verdict"] = audit_pb2.Verdict.Name(verified.verdict)
+answers["proven"] = proof.counts == verified.recounted and proof.counts.valid > 0
+try:
+    audits.VerifyWindow(audit_pb2.VerifyWindowRequest(ad_id=AD, minute_ms=1))
+except grpc.RpcError as error:
+    answers["wrong audit"] = [error.code().name, error.details()]
 print(json.dumps(answers))

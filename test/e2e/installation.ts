@@ -110,10 +110,19 @@ export class Installation {
   }
 
   /** Ends a process as a crash does; `up` starts it again. Returns when another one runs in its place. */
-  async kill(name: Service | Server): Promise<void> {
+  kill(name: Service | Server): Promise<void> {
+    return this.#replace(name, 'SIGKILL');
+  }
+
+  /** Ends a process in order; `up` starts it again likewise. */
+  stopService(name: Service): Promise<void> {
+    return this.#replace(name, 'SIGTERM');
+  }
+
+  async #replace(name: Service | Server, signal: NodeJS.Signals): Promise<void> {
     const before = await this.#pidOf(name);
     if (before === undefined) throw new Error(`${name} does not run`);
-    process.kill(before, 'SIGKILL');
+    process.kill(before, signal);
     const deadline = performance.now() + READY_MS;
     for (;;) {
       const now = await this.#pidOf(name);

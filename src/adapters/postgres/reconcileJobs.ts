@@ -18,15 +18,20 @@ import type {
 } from '../../domain/reconcileJob.ts';
 import { exactNumber } from './pool.ts';
 
-/** Any number, the same everywhere. */
-const LOCK_ID = 6_210_384_117;
+/** Any two numbers, the same everywhere. */
+const LOCK = [6_210, 384_117] as const;
 
-const TAKE_LOCK = `select pg_try_advisory_lock(${LOCK_ID}) as taken`;
+const TAKE_LOCK = `select pg_try_advisory_lock(${LOCK}) as taken`;
+const LEAVE_LOCK = `select pg_advisory_unlock(${LOCK})`;
 const RUNNING = `select job from reconcile_job where state = 'RUNNING'`;
 const INTERRUPT = `
   update reconcile_job set state = 'INTERRUPTED', ended_at = clock_timestamp(),
     problem = 'the reconciler ended in the middle of it: start it again, nothing is restated twice'
   where state = 'RUNNING'`;
+const INTERRUPT_DEAD = `
+  ${INTERRUPT} and not exists (
+    select from pg_locks where locktype = 'advisory' and (classid, objid, objsubid) = (${LOCK}, 2) and granted
+      and database = (select oid from pg_database where datname = current_database()))`;
 const INSERT = `
   insert into reconcile_job (started_by, range_from, range_to, ads, apply, settle, note)
   values ($1, to_timestamp($2::bigint), to_timestamp($3::bigint), $4, $5, $6, $7) returning job`;
@@ -61,13 +66,8 @@ export async function beginJob(pool: Pool, startedBy: JobStarter, request: JobRe
 
 /** Says of runs whose process died that they are interrupted. */
 export async function interruptDeadJobs(pool: Pool): Promise<void> {
-  const client = await takeLock(pool);
-  if (client === undefined) return;
-  try {
-    await client.query(INTERRUPT);
-  } finally {
-    client.release(true);
-  }
+  // Who has a row that is RUNNING took the lock before it.
+  await pool.query(INTERRUPT_DEAD);
 }
 
 /** The run of this number, or the newest; undefined: there is none. */
@@ -79,8 +79,8 @@ export async function readJob(pool: Pool, id: number | undefined): Promise<Job |
 /** A connection that holds the lock; undefined: another one does. */
 async function takeLock(pool: Pool): Promise<PoolClient | undefined> {
   const client = await pool.connect();
-  // A connection that breaks later is heard of by whoever uses it; unheard, it would end the process.
-  client.on('error', () => undefined);
+  // A connection that breaks is heard of by whoever uses it; unheard, it would end the process.
+  client.on('error', ignore);
   try {
     const { rows } = await client.query<{ taken: boolean }>(TAKE_LOCK);
     if (rows[0]?.taken === true) return client;
@@ -88,8 +88,13 @@ async function takeLock(pool: Pool): Promise<PoolClient | undefined> {
     client.release(true);
     throw error;
   }
+  client.off('error', ignore);
   client.release();
   return undefined;
+}
+
+function ignore(): void {
+  // What uses the connection fails, and says so.
 }
 
 function openJob(pool: Pool, client: PoolClient, id: number, lost: AbortSignal): OpenJob {
@@ -104,7 +109,11 @@ function openJob(pool: Pool, client: PoolClient, id: number, lost: AbortSignal):
       // Not over the lock's own connection: that one may be what broke.
       await pool.query(END, [id, ...progressValues(progress), ...endValues(end)]);
     },
-    close: () => client.release(true),
+    close: async () => {
+      // Said, because the server lets it go some time after the connection is gone.
+      await client.query(LEAVE_LOCK).catch(ignore);
+      client.release(true);
+    },
   };
 }
 
