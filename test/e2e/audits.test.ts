@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { catalogClient, type IngestClient, ingestClient } from '../../src/adapters/grpc/clients.ts';
 import { encodeClickBatch, encodeClickRecord } from '../../src/adapters/nats/clickBatchCodec.ts';
 import { clickSubject, listShards, readStreamState } from '../../src/adapters/nats/clickStreams.ts';
+import { RoutingLog } from '../../src/adapters/nats/routingLog.ts';
 import type { AuditedClick__Output as AuditedClick } from '../../src/contract/generated/clickledger/v1/AuditedClick.ts';
 import type { Click } from '../../src/contract/generated/clickledger/v1/Click.ts';
 import type { Receipt__Output as Receipt } from '../../src/contract/generated/clickledger/v1/Receipt.ts';
@@ -89,7 +90,7 @@ describe('audits', { timeout: 240_000 }, () => {
     ingest = ingestClient(installation.ingestAddress);
     broker = await openBroker(await installation.natsUrl());
     const catalog = catalogClient(installation.ingestAddress);
-    const ads = ['shoes', 'hats', 'list'].map((ad_id) => ({
+    const ads = ['shoes', 'hats', 'list', 'spread'].map((ad_id) => ({
       ad_id,
       destination_url: 'https://shop.example/',
     }));
@@ -426,6 +427,46 @@ describe('audits', { timeout: 240_000 }, () => {
       const verified = await audits.call('VerifyWindow', { ad_id: 'list', minute_ms: minute + MINUTE_MS });
       expect(verified.verdict).toBe('EQUAL');
     });
+  });
+
+  test('of an ad that is spread over shards cover all of them', async () => {
+    const routing = new RoutingLog(broker.client, broker.manager);
+    do await routing.read();
+    while (
+      !(await routing.append({
+        kind: 'fan_out',
+        adId: 'spread',
+        fanOut: 3,
+        fromMs: routing.table.closedUntilMs,
+      }))
+    );
+    const fromMs = routing.table.closedUntilMs + 1_000;
+    const spread = Array.from({ length: 60 }, (_, number) => ({
+      ad_id: 'spread',
+      click_id: formatUuid(uuid7At(fromMs, number)),
+      event_time_ms: minute,
+    }));
+    const taken = await send(...spread);
+    await untilStored(spread.length);
+    const shards = [...new Set(taken.map(({ shard }) => shard))].sort();
+    expect(shards).toHaveLength(3);
+    const window = { ad_id: 'spread', minute_ms: minute };
+    const proof = await audits.call('GetWindowProof', window);
+    expect(proof.shards.map(({ shard }) => shard)).toEqual(shards);
+    expect(proof.counts).toMatchObject({
+      valid: 60,
+      fingerprint: fingerprint(spread.map(({ click_id }) => [click_id, 'VALID'])),
+    });
+    expect(await audits.call('VerifyWindow', window)).toMatchObject({ verdict: 'EQUAL', records: 60 });
+    const seen: (string | undefined)[] = [];
+    let page_token = '';
+    do {
+      const range = { ad_id: 'spread', from_ms: minute, to_ms: minute + MINUTE_MS };
+      const page = await audits.call('ListClicks', { ...range, page_size: 7, page_token });
+      seen.push(...page.clicks.map(({ click_id }) => click_id));
+      page_token = page.next_page_token;
+    } while (page_token !== '');
+    expect(seen.sort()).toEqual(spread.map(({ click_id }) => click_id).sort());
   });
 
   describe('of reconciles', () => {
