@@ -20,8 +20,7 @@ export interface JobProgress {
   readonly differences: readonly JobDifference[];
 }
 
-export interface JobDifference
-  extends Pick<WindowDifference, 'adId' | 'minute' | 'before' | 'after' | 'late'> {
+export interface JobDifference extends WindowDifference {
   readonly restated: boolean;
 }
 

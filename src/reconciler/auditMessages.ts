@@ -151,13 +151,14 @@ export function jobMessage(job: Job): ReconcileJob {
     started_ms: job.startedMs,
     ended_ms: job.endedMs ?? 0,
     result: job.result === undefined ? null : resultMessage(job.result),
-    differences: job.differences.map(({ adId, minute, before, after, late, restated }) => ({
-      ad_id: adId,
-      minute_ms: minute,
-      before: countsMessage(before),
-      after: countsMessage(after),
-      late,
-      restated,
+    differences: job.differences.map((difference) => ({
+      ad_id: difference.adId,
+      minute_ms: difference.minute,
+      before: countsMessage(difference.before),
+      after: countsMessage(difference.after),
+      late: difference.late,
+      restated: difference.restated,
+      undecided: difference.needsLongerReplay,
     })),
     problem: job.problem,
   };

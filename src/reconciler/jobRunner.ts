@@ -2,6 +2,7 @@
  * Runs reconciles one at a time, and keeps how far they are. A run is a row in the ledger, so that it can be asked for
  * when the process was started again; while it runs here, its newest figures come from memory.
  */
+import type { WindowDifference } from '../domain/difference.ts';
 import { insist } from '../domain/insist.ts';
 import type {
   Job,
@@ -17,6 +18,7 @@ import { StreamGapError } from '../domain/streamMessage.ts';
 import type { Timers } from '../domain/timers.ts';
 import { JOB_DIFFERENCES_MAX } from './auditLimits.ts';
 import type { JobLedger, Log } from './auditPorts.ts';
+import { reportJob } from './jobReport.ts';
 import type { Reconciled, ReconcileWatcher } from './reconcile.ts';
 
 const PROGRESS_EVERY_MS = 1_000;
@@ -155,7 +157,7 @@ export class JobRunner {
     await telling;
     if (this.#running !== undefined) this.#running.isEnding = true;
     metrics.ended(end, nowMs() - startMs);
-    report(open.id, request, end, progress.now(), log);
+    reportJob(open.id, request, end, progress.now(), log);
     await this.#close(open, end, progress);
   }
 
@@ -193,46 +195,6 @@ export class JobRunner {
       await open.close();
     }
   }
-}
-
-/** Differences that are named in the log, a line each. */
-const LOGGED_DIFFERENCES_MAX = 20;
-
-function report(
-  job: number,
-  { selection, apply, settle }: JobRequest,
-  end: JobEnd,
-  { records, differences }: JobProgress,
-  log: Log,
-): void {
-  const asked = { job, fromMs: selection.fromMs, toMs: selection.toMs, apply, settle };
-  if (end.state !== 'DONE') {
-    const facts = { ...asked, problem: end.problem };
-    if (end.state === 'FAILED') log.error(facts, 'a reconcile came to no answer');
-    else log.info(facts, 'a reconcile was ended');
-    return;
-  }
-  const { shardsDiffering, differing } = end.result;
-  if (differing === 0 && shardsDiffering === 0) {
-    log.info({ ...asked, records, ...end.result }, 'reconciled: equal');
-    return;
-  }
-  for (const { adId, minute, before, after, late, restated } of differences.slice(
-    0,
-    LOGGED_DIFFERENCES_MAX,
-  )) {
-    const facts = { job, adId, minute: new Date(minute).toISOString(), late, restated };
-    log.error(
-      { ...facts, before: texts(before), after: texts(after) },
-      'the stored counts differ from the streams',
-    );
-  }
-  log.error({ ...asked, records, ...end.result }, 'reconciled: there are differences');
-}
-
-/** Sums as texts: they may be beyond 2^53, and JSON knows no others. */
-function texts(sums: JobDifference['before']): Record<string, string> {
-  return Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, `${sum}`]));
 }
 
 function failure(error: unknown, stop: AbortSignal, log: Log): JobEnd {
@@ -278,10 +240,9 @@ class Progress implements ReconcileWatcher {
     this.#log.error(difference, "a shard's own sums differ from its stream");
   }
 
-  windowDiffers(difference: Omit<JobDifference, 'restated'>, restated: boolean): void {
+  windowDiffers(difference: WindowDifference, restated: boolean): void {
     if (this.#differences.length >= JOB_DIFFERENCES_MAX) return;
-    const { adId, minute, before, after, late } = difference;
-    this.#differences.push({ adId, minute, before, after, late, restated });
+    this.#differences.push({ ...difference, restated });
   }
 
   adDiffers(): void {

@@ -133,6 +133,17 @@ describe('a run', () => {
     });
   });
 
+  test('that cannot see what a longer one has taken out warns, and raises no alarm', async () => {
+    const { log, runner } = runnerOf(async (_request, watcher) => {
+      const window = { adId: 'ad', minute: 0, before: totals(1n), after: totals(2n), late: 0 };
+      watcher.windowDiffers({ ...window, needsLongerReplay: true }, false);
+      return { ...EQUAL, differing: 1, undecided: 1 };
+    });
+    await runner.start('SCHEDULE', REQUEST);
+    await runner.ended(1);
+    expect(log.lines.map(({ level }) => level)).toEqual(['warn']);
+  });
+
   test('that cannot decide has failed with the reason', async () => {
     const { jobs, log, runner } = runnerOf(async () => {
       throw new UndecidedError('the stream of shard 0 begins at sequence 7');

@@ -3,7 +3,7 @@ import { Counter, Gauge, Registry } from 'prom-client';
 import type { JobEnd } from '../../domain/reconcileJob.ts';
 
 /** How a run ended, as a label. */
-const RESULTS = ['equal', 'different', 'failed', 'cancelled', 'interrupted'] as const;
+const RESULTS = ['equal', 'different', 'undecided', 'failed', 'cancelled', 'interrupted'] as const;
 
 export class ReconcileMetrics {
   readonly registry = new Registry();
@@ -52,8 +52,9 @@ export class ReconcileMetrics {
     this.#runs.inc({ result: resultOf(end) });
     this.#duration.set(durationMs / 1_000);
     if (end.state !== 'DONE') return;
-    this.#drift.set(end.result.differing - end.result.restated);
-    this.#driftShards.set(end.result.shardsDiffering);
+    const { differing, restated, undecided, shardsDiffering } = end.result;
+    this.#drift.set(differing - restated - undecided);
+    this.#driftShards.set(shardsDiffering);
   }
 
   settledThrough(ms: number): void {
@@ -63,8 +64,11 @@ export class ReconcileMetrics {
 
 function resultOf(end: JobEnd): (typeof RESULTS)[number] {
   switch (end.state) {
-    case 'DONE':
-      return end.result.differing === 0 && end.result.shardsDiffering === 0 ? 'equal' : 'different';
+    case 'DONE': {
+      const { differing, undecided, shardsDiffering } = end.result;
+      if (differing > undecided || shardsDiffering > 0) return 'different';
+      return undecided > 0 ? 'undecided' : 'equal';
+    }
     case 'FAILED':
       return 'failed';
     case 'CANCELLED':

@@ -37,7 +37,15 @@ const PROGRESS: JobProgress = {
   records: 10,
   recordsExpected: 40,
   differences: [
-    { adId: 'shoes', minute: MINUTE, before: sums(HUGE), after: sums(1n), late: 2, restated: true },
+    {
+      adId: 'shoes',
+      minute: MINUTE,
+      before: sums(HUGE),
+      after: sums(1n),
+      late: 2,
+      needsLongerReplay: false,
+      restated: true,
+    },
   ],
 };
 
