@@ -29,7 +29,8 @@ export class WholeFold {
   /** By identity. */
   readonly #clicks: SeenTimes;
 
-  constructor(horizonMs: number, recordsExpected: number) {
+  /** @param recordsExpected it has room for so many from the start */
+  constructor(horizonMs: number, recordsExpected = 0) {
     this.#horizonSeconds = foldSeconds(horizonMs);
     this.#identities = new SeenTimes(recordsExpected);
     this.#clicks = new SeenTimes(recordsExpected);

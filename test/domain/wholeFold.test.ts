@@ -80,7 +80,7 @@ describe('the fold that forgets nothing', () => {
         const [live, endless, whole] = [
           new Fold(HORIZON_MS),
           new Fold(Infinity),
-          new WholeFold(HORIZON_MS, 0),
+          new WholeFold(HORIZON_MS),
         ];
         const liveLetters = stream.map(({ timestampMs, judged }) =>
           live.apply(timestampMs, foldRecordsOf(judged.clicks)),
@@ -101,8 +101,8 @@ describe('the fold that forgets nothing', () => {
   it('says the same when the identities are folded part by part', () => {
     fc.assert(
       fc.property(messages, fc.integer({ min: 1, max: 7 }), (stream, parts) => {
-        const whole = new WholeFold(HORIZON_MS, 0);
-        const folds = Array.from({ length: parts }, () => new WholeFold(HORIZON_MS, 0));
+        const whole = new WholeFold(HORIZON_MS);
+        const folds = Array.from({ length: parts }, () => new WholeFold(HORIZON_MS));
         for (const each of recordsOf(stream)) {
           expect(folds[partitionOf(each, parts)]?.judge(each)).toEqual(whole.judge(each));
         }
