@@ -77,11 +77,7 @@ describe('the fold that forgets nothing', () => {
   it('gives the verdicts of a fold without a horizon, and marks those that the live fold gave otherwise', () => {
     fc.assert(
       fc.property(messages, (stream) => {
-        const [live, endless, whole] = [
-          new Fold(HORIZON_MS),
-          new Fold(Infinity),
-          new WholeFold(HORIZON_MS),
-        ];
+        const [live, endless, whole] = [new Fold(HORIZON_MS), new Fold(Infinity), new WholeFold(HORIZON_MS)];
         const liveLetters = stream.map(({ timestampMs, judged }) =>
           live.apply(timestampMs, foldRecordsOf(judged.clicks)),
         );

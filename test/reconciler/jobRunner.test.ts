@@ -23,6 +23,7 @@ const EQUAL = {
   undecided: 0,
   late: 0,
   shardsDiffering: 0,
+  settledThroughMs: undefined,
 };
 const totals = (valid: bigint) => ({
   valid,
