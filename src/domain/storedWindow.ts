@@ -1,6 +1,7 @@
 /** A window as it is stored, and the recorded changes of windows, as audits read them. */
 import type { WindowTotals } from './difference.ts';
 import type { CountedShard, ReplayRange } from './replayRange.ts';
+import type { Reclassification } from './rulesInForce.ts';
 
 export interface CheckpointedShard extends Pick<CountedShard, 'shard' | 'incarnation' | 'floor'> {
   /** Everything received before this moment is inside the floor, milliseconds since the Unix epoch. */
@@ -18,6 +19,8 @@ export interface StoredWindow {
   /** A run that read from before the window on has taken late repeats out of it: a shorter recount cannot see them. */
   readonly needsLongerReplay: boolean;
   readonly shards: readonly CheckpointedShard[];
+  /** In the order in which they were made. */
+  readonly reclassifications: readonly Reclassification[];
 }
 
 export const RESTATEMENT_CAUSES = ['LATE', 'RECONCILE', 'RECLASSIFY', 'MANUAL'] as const;

@@ -1,5 +1,6 @@
 /** What audits need of the outside; main.ts hands them the adapters. */
 import type { Job, JobBegin, JobRequest, JobStarter } from '../domain/reconcileJob.ts';
+import type { Reclassification } from '../domain/rulesInForce.ts';
 import type { Routing, ShardStreams } from '../domain/shardStreams.ts';
 import type {
   CheckpointedShard,
@@ -11,6 +12,8 @@ import type {
 export interface AuditLedger {
   window(adId: string, minute: number): Promise<StoredWindow>;
   checkpoints(): Promise<readonly CheckpointedShard[]>;
+  /** In the order in which they were made. */
+  reclassifications(): Promise<readonly Reclassification[]>;
   /** The newest first. */
   restatements(selection: RestatementSelection, most: number): Promise<readonly StoredRestatement[]>;
 }

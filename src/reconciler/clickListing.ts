@@ -9,6 +9,7 @@ import type { CheckpointedShard } from '../domain/storedWindow.ts';
 import { type AuditedRecord, AuditFold } from './auditFold.ts';
 import type { AuditParts } from './auditPorts.ts';
 import { countedSince } from './auditRange.ts';
+import { openScan } from './auditScan.ts';
 import { identityKey, type ScanParts, standingRecords, wantedOfAd } from './standingRecords.ts';
 import { shardsOfAd } from './windowAudit.ts';
 
@@ -42,11 +43,7 @@ export async function listClicks(
   stop: AbortController,
 ): Promise<ClickPage> {
   const shards = place?.shards ?? (await shardsOfAd(range.adId, await parts.ledger.checkpoints(), parts));
-  const scan: ScanParts = {
-    streams: parts.openStreams(stop),
-    routing: parts.routing,
-    stop: stop.signal,
-  };
+  const scan = openScan(parts, await parts.ledger.reclassifications(), stop);
   const records: AuditedRecord[] = [];
   for (const shard of shards) {
     if (place !== undefined && shard.shard < place.after.shard) continue;

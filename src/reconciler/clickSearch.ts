@@ -14,6 +14,7 @@ import { type AuditedRecord, AuditFold, deadRecord } from './auditFold.ts';
 import { OCCURRENCES_MAX } from './auditLimits.ts';
 import type { AuditParts } from './auditPorts.ts';
 import { standingSince } from './auditRange.ts';
+import { openScan } from './auditScan.ts';
 import {
   identityKey,
   type ScanParts,
@@ -49,7 +50,7 @@ export async function findClick(
   const checkpoints = await parts.ledger.checkpoints();
   await parts.routing.read();
   const shards = adId === undefined ? checkpoints : await shardsOfAd(adId, checkpoints, parts);
-  const scan = scanParts(parts, stop);
+  const scan = openScan(parts, await parts.ledger.reclassifications(), stop);
   const since = sinceMs ?? standingStartMs(uuid7TimeMs(clickId), parts.routing.table.rules);
   const wanted: Wanted = {
     bytes: Buffer.from(clickId),
@@ -85,7 +86,7 @@ export async function findRecord(
       `the stream of shard ${shard.shard} was made at ${shard.incarnation}, the receipt is of one made at ${position.incarnation}`,
     );
   }
-  const scan = scanParts(parts, stop);
+  const scan = openScan(parts, await parts.ledger.reclassifications(), stop);
   const { firstSequence, lastSequence } = await scan.streams.state(shard.shard);
   if (position.sequence > lastSequence) return undefined;
   if (position.sequence < firstSequence) {
@@ -99,10 +100,6 @@ export async function findRecord(
   const judged = await judgeAll(found, shard, parts, scan);
   if (judged.length === 0) return undefined;
   return { records: judged.map((record) => withCounted(record, shard)), searched: [range], sinceMs: 0 };
-}
-
-function scanParts(parts: AuditParts, stop: AbortController): ScanParts {
-  return { streams: parts.openStreams(stop), routing: parts.routing, stop: stop.signal };
 }
 
 function withCounted(record: AuditedRecord, { floor }: CheckpointedShard) {

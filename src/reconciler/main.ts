@@ -1,6 +1,6 @@
 /**
- * The reconciler process: answers audits, runs reconciles that are asked for, and one by itself every so often. Apart from
- * the query service, so that no replay slows a dashboard down.
+ * The reconciler process: answers audits, runs reconciles that are asked for, and one by itself every so often, and
+ * archives the hours that are over. Apart from the query service, so that no replay slows a dashboard down.
  */
 import { randomInt } from 'node:crypto';
 import { AuditService, auditPackage } from '../adapters/grpc/contract.ts';
@@ -10,6 +10,7 @@ import { RoutingLog } from '../adapters/nats/routingLog.ts';
 import { connectForRecount, connectPostgres } from '../adapters/postgres/pool.ts';
 import { readRestatements } from '../adapters/postgres/readRestatements.ts';
 import { readCheckpoints, readWindow } from '../adapters/postgres/readWindow.ts';
+import { readReclassifications } from '../adapters/postgres/reclassifications.ts';
 import { beginJob, interruptDeadJobs, readJob } from '../adapters/postgres/reconcileJobs.ts';
 import { readSettlement } from '../adapters/postgres/settlement.ts';
 import { serveMetrics } from '../adapters/prometheus/metricsServer.ts';
@@ -19,12 +20,15 @@ import { runProcess } from '../adapters/system/lifecycle.ts';
 import { createLog, logReady } from '../adapters/system/log.ts';
 import { followReadiness, succeedsWithin } from '../adapters/system/readiness.ts';
 import { systemTimers } from '../adapters/system/timers.ts';
-import { openArchive, withArchive } from '../archive/config.ts';
+import { archiveSealed } from '../archive/archiveSealed.ts';
+import { archiverParts, openArchive, withArchive } from '../archive/config.ts';
+import { repeat } from '../domain/repeat.ts';
+import { ArchiveLog } from './archiveLog.ts';
 import { auditService } from './auditService.ts';
 import { readConfig } from './config.ts';
 import { JobRunner } from './jobRunner.ts';
 import { reconcile } from './reconcile.ts';
-import { runSchedule } from './schedule.ts';
+import { runScheduled } from './schedule.ts';
 import { PARTITION_RECORDS_MAX } from './shardReplay.ts';
 
 const NAME = 'reconciler';
@@ -35,6 +39,8 @@ const DRAIN_BOUND_MS = 9_000;
 /** A database that takes longer to answer is not ready. */
 const READY_MS = 1_000;
 const LOTS = 2 ** 32;
+/** An hour is archived so long after its end at the latest. */
+const ARCHIVE_EVERY_MS = 600_000;
 
 const log = createLog(NAME);
 
@@ -92,6 +98,7 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
     ledger: {
       window: (adId: string, minute: number) => readWindow(pool, adId, minute),
       checkpoints: () => readCheckpoints(pool),
+      reclassifications: () => readReclassifications(pool),
       restatements: (selection: Parameters<typeof readRestatements>[1], most: number) =>
         readRestatements(pool, selection, most),
     },
@@ -115,19 +122,37 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
   void followReadiness(ready, grpc.setServing, systemTimers, draining.signal);
   const everyMs = config.reconcileIntervalMs;
   const settledThroughMs = async () => Math.max(0, (await readSettlement(pool)).settledThroughMs);
+  const repeating = (everyMs: number, what: string) => ({
+    everyMs,
+    lot: () => randomInt(LOTS) / LOTS,
+    timers: systemTimers,
+    onFailure: (error: unknown) => log.error({ err: error }, what),
+  });
   if (everyMs > 0) {
     const onSettledThrough = (ms: number) => metrics.settledThrough(ms);
-    const lot = () => randomInt(LOTS) / LOTS;
-    void runSchedule(
-      { everyMs, runner, settledThroughMs, onSettledThrough, lot, timers: systemTimers, log },
+    void repeat(
+      () => runScheduled({ runner, settledThroughMs, onSettledThrough, log }),
+      repeating(everyMs, 'the scheduled reconcile could not begin'),
       draining.signal,
     );
   }
+  const archiver = archiverParts(
+    process.env,
+    { client, manager, pool },
+    archive.store,
+    new ArchiveLog(log),
+    (shard, error) => log.warn({ shard, err: error }, 'archiving waits for the stream'),
+  );
+  const archiving = repeat(
+    async () => metrics.archived(await archiveSealed(archiver, draining.signal)),
+    repeating(ARCHIVE_EVERY_MS, 'archiving failed'),
+    draining.signal,
+  );
   logReady(log, { audit: config.auditPort, metrics: config.reconcilerMetricsPort });
 
   return async () => {
     draining.abort();
-    await runner.drain();
+    await Promise.all([runner.drain(), archiving]);
     await grpc.stop(DRAIN_MS);
     await metricsServer.stop();
     await Promise.all([nats.drain(), pool.end(), recountPool.end(), archive.close()]);

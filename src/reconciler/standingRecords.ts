@@ -9,6 +9,7 @@ import { identityUuid } from '../domain/identity.ts';
 import { type JudgedMessage, judgeMessage } from '../domain/judgedMessage.ts';
 import type { Position } from '../domain/position.ts';
 import { type ReplayRange, UndecidedError } from '../domain/replayRange.ts';
+import type { RulesInForce } from '../domain/rulesInForce.ts';
 import type { Routing, ShardStreams } from '../domain/shardStreams.ts';
 import type { StreamMessage } from '../domain/streamMessage.ts';
 
@@ -41,6 +42,7 @@ export interface DeadRecord {
 export interface ScanParts {
   readonly streams: ShardStreams;
   readonly routing: Routing;
+  readonly rules: RulesInForce;
   readonly stop: AbortSignal;
 }
 
@@ -71,7 +73,7 @@ export function identityKey(facts: ClickFacts): string {
 export async function* standingRecords(
   { shard, incarnation, fromSequence, throughSequence }: ReplayRange,
   wanted: Wanted,
-  { streams, routing, stop }: ScanParts,
+  { streams, routing, rules, stop }: ScanParts,
 ): AsyncGenerator<StandingMessage> {
   if (fromSequence > throughSequence) return;
   let next = fromSequence;
@@ -87,7 +89,7 @@ export async function* standingRecords(
     const indexes = records.flatMap((record, index) => (wanted.wants(record, index) ? [index] : []));
     if (indexes.length === 0) continue;
     const chosen = batch && { ...batch, records: indexes.flatMap((index) => records[index] ?? []) };
-    const judged = judgeMessage(message, chosen, shard, routing.table);
+    const judged = judgeMessage(message, chosen, shard, routing.table, rules);
     const at = (place: number): Position => {
       return { shard, incarnation, sequence: message.sequence, index: indexes[place] ?? 0 };
     };

@@ -7,6 +7,7 @@
  */
 import type { WindowTotals } from '../domain/difference.ts';
 import { type ReplayRange, replayStartMs, standingStartMs } from '../domain/replayRange.ts';
+import { RejudgedRules } from '../domain/rulesInForce.ts';
 import type { CheckpointedShard, StoredWindow } from '../domain/storedWindow.ts';
 import { emptyCounts, WINDOW_CLICKS_MAX } from '../domain/windowCounts.ts';
 import { type AuditedRecord, AuditFold } from './auditFold.ts';
@@ -18,6 +19,7 @@ import {
 } from './auditLimits.ts';
 import type { AuditParts } from './auditPorts.ts';
 import { countedSince } from './auditRange.ts';
+import { openScan } from './auditScan.ts';
 import {
   areEqual,
   asTotals,
@@ -70,7 +72,8 @@ export async function proveWindow(
     const range = await countedSince(shard, standingStartMs(minute, rules), streams);
     shares.push({ ...range, arrivedThroughMs: shard.arrivedThroughMs });
   }
-  return { stored, ruleSetVersion: rules.version, shares };
+  const inForce = new RejudgedRules(parts.routing.table, stored.reclassifications);
+  return { stored, ruleSetVersion: inForce.versionAt(adId, minute), shares };
 }
 
 /** Of the shards as they were read, those to which a click of the ad may have been led. */
@@ -93,11 +96,7 @@ export async function verifyWindow(
   stop: AbortController,
 ): Promise<VerifiedWindow> {
   const { stored, shares } = await proveWindow(adId, minute, parts, stop);
-  const scan: ScanParts = {
-    streams: parts.openStreams(stop),
-    routing: parts.routing,
-    stop: stop.signal,
-  };
+  const scan = openScan(parts, stored.reclassifications, stop);
   const recount = new WindowRecount(minute, parts.routing.table.rules.dedupHorizonMs);
   const { rules } = parts.routing.table;
   for (const share of shares) {

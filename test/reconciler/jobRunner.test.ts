@@ -1,10 +1,18 @@
 /** The runner of reconciles, and the schedule that asks it: states, words in the log, what watchers are told. */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { systemTimers } from '../../src/adapters/system/timers.ts';
-import type { Job, JobBegin, JobEnd, JobProgress, JobRequest } from '../../src/domain/reconcileJob.ts';
+import type {
+  Job,
+  JobBegin,
+  JobEnd,
+  JobProgress,
+  JobRequest,
+  JobStarter,
+} from '../../src/domain/reconcileJob.ts';
+import { repeat } from '../../src/domain/repeat.ts';
 import { UndecidedError } from '../../src/domain/replayRange.ts';
-import { type JobParts, JobRunner } from '../../src/reconciler/jobRunner.ts';
-import { runSchedule } from '../../src/reconciler/schedule.ts';
+import { type JobParts, JobRunner, type JobStart } from '../../src/reconciler/jobRunner.ts';
+import { runScheduled } from '../../src/reconciler/schedule.ts';
 import { SilentLog } from '../support/silentLog.ts';
 
 const REQUEST: JobRequest = {
@@ -204,64 +212,57 @@ describe('the schedule', () => {
     onTestFinished(() => stop.abort());
     const log = new SilentLog();
     const pauses: number[] = [];
-    const running = runSchedule(
-      {
-        everyMs: 100_000,
-        runner: {
-          start: async (_startedBy, { selection, apply, settle }) => {
-            expect([apply, settle, selection.toMs, selection.adIds]).toEqual([
-              false,
-              true,
-              undefined,
-              undefined,
-            ]);
-            asked.push(selection.fromMs);
-            return { kind: 'started', id: asked.length };
-          },
-          ended: async () => undefined,
+    const scheduled = {
+      runner: {
+        start: async (
+          _startedBy: JobStarter,
+          { selection, apply, settle }: JobRequest,
+        ): Promise<JobStart> => {
+          expect([apply, settle, selection.toMs, selection.adIds]).toEqual([
+            false,
+            true,
+            undefined,
+            undefined,
+          ]);
+          asked.push(selection.fromMs);
+          return { kind: 'started', id: asked.length };
         },
-        settledThroughMs: async () => {
-          const next = settled.shift();
-          if (next === undefined) stop.abort();
-          if (next instanceof Error) throw next;
-          return next ?? 120_000;
-        },
-        onSettledThrough: (ms) => told.push(ms),
-        lot: () => 0.5,
-        timers: { ...systemTimers, pause: async (ms) => void pauses.push(ms) },
-        log,
+        ended: async () => undefined,
       },
-      stop.signal,
-    );
-    await running;
+      settledThroughMs: async () => {
+        const next = settled.shift();
+        if (next === undefined) stop.abort();
+        if (next instanceof Error) throw next;
+        return next ?? 120_000;
+      },
+      onSettledThrough: (ms: number) => void told.push(ms),
+      log,
+    };
+    const repetition = {
+      everyMs: 100_000,
+      lot: () => 0.5,
+      timers: { ...systemTimers, pause: async (ms: number) => void pauses.push(ms) },
+      onFailure: (err: unknown) => log.error({ err }, 'could not begin'),
+    };
+    await repeat(() => runScheduled(scheduled), repetition, stop.signal);
     expect(asked).toEqual([undefined, 60_000, 120_000]);
     expect(told).toEqual([0, 60_000, 60_000, 120_000, 120_000]);
-    expect(log.lines).toMatchObject([{ level: 'error', message: 'the scheduled reconcile could not begin' }]);
+    expect(log.lines).toMatchObject([{ level: 'error', message: 'could not begin' }]);
     // The first one soon, each a little later than it would be.
     expect(pauses.slice(0, 2)).toEqual([63_000, 105_000]);
   });
 
   test('leaves one out while another runs', async () => {
-    const stop = new AbortController();
     const log = new SilentLog();
-    await runSchedule(
-      {
-        everyMs: 1_000,
-        runner: {
-          start: async () => {
-            stop.abort();
-            return { kind: 'busy', running: 4 };
-          },
-          ended: async () => undefined,
-        },
-        settledThroughMs: async () => 0,
-        onSettledThrough: () => undefined,
-        lot: () => 0,
-        timers: { ...systemTimers, pause: async () => undefined },
-        log,
+    await runScheduled({
+      runner: {
+        start: async () => ({ kind: 'busy', running: 4 }),
+        ended: () => Promise.reject(new Error('it is not ours')),
       },
-      stop.signal,
-    );
+      settledThroughMs: async () => 0,
+      onSettledThrough: () => undefined,
+      log,
+    });
     expect(log.lines).toMatchObject([{ level: 'info', facts: { running: 4 } }]);
   });
 });

@@ -4,6 +4,7 @@ import type { WindowTotals } from '../../domain/difference.ts';
 import type { CheckpointedShard, StoredWindow } from '../../domain/storedWindow.ts';
 import { COUNT_COLUMNS, eachCount } from './countColumns.ts';
 import { exactNumber } from './pool.ts';
+import { readReclassifications } from './reclassifications.ts';
 import { inSnapshot } from './snapshot.ts';
 
 const WINDOW = {
@@ -53,6 +54,7 @@ export function readWindow(pool: Pool, adId: string, minute: number): Promise<St
       revision: row.revision,
       needsLongerReplay: row.needs_longer_replay,
       shards: await checkpoints(client),
+      reclassifications: await readReclassifications(client),
     };
   });
 }

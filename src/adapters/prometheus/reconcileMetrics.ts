@@ -2,6 +2,13 @@
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { JobEnd } from '../../domain/reconcileJob.ts';
 
+/** What a pass of the archiver did. */
+interface ArchivedPass {
+  readonly segments: number;
+  readonly messagesRemoved: number;
+  readonly shardsTroubled: readonly number[];
+}
+
 /** How a run ended, as a label. */
 const RESULTS = ['equal', 'different', 'undecided', 'failed', 'cancelled', 'interrupted'] as const;
 
@@ -39,6 +46,22 @@ export class ReconcileMetrics {
     registers: [this.registry],
   });
 
+  readonly #segments = new Counter({
+    name: 'clickledger_archived_segments_total',
+    help: 'Hours of a stream that were put into the archive.',
+    registers: [this.registry],
+  });
+  readonly #removed = new Counter({
+    name: 'clickledger_archive_removed_messages_total',
+    help: 'Messages that are in the archive only since then: old, archived and counted.',
+    registers: [this.registry],
+  });
+  readonly #archiveTroubles = new Gauge({
+    name: 'clickledger_archive_troubled_shards',
+    help: 'Shards of which the last pass could not archive, or could not remove, what it should have.',
+    registers: [this.registry],
+  });
+
   constructor() {
     // So that a first failure is a rise, and no new series.
     for (const result of RESULTS) this.#runs.inc({ result }, 0);
@@ -55,6 +78,14 @@ export class ReconcileMetrics {
     const { differing, restated, undecided, shardsDiffering } = end.result;
     this.#drift.set(differing - restated - undecided);
     this.#driftShards.set(shardsDiffering);
+  }
+
+  /** @param pass undefined: another process archives */
+  archived(pass: ArchivedPass | undefined): void {
+    if (pass === undefined) return;
+    this.#segments.inc(pass.segments);
+    this.#removed.inc(pass.messagesRemoved);
+    this.#archiveTroubles.set(pass.shardsTroubled.length);
   }
 
   settledThrough(ms: number): void {
