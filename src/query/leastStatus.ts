@@ -26,11 +26,9 @@ export function belowLeastStatus(
 /** The words with which a question about a moment is refused; undefined: all of the range was settled then. */
 export function unknownThen({ settledThroughMs }: Settlement, range: TimeRange): string | undefined {
   if (range.toMs <= settledThroughMs) return undefined;
-  const then =
-    settledThroughMs === -Infinity
-      ? 'no minute was settled'
-      : `minutes were settled only before ${shown(settledThroughMs)} (${settledThroughMs})`;
-  return `at as_of_ms ${then}, and what was not is not written down: right is a to_ms of at most that, or a later as_of_ms`;
+  if (settledThroughMs === -Infinity)
+    return 'no minute was settled at as_of_ms, and what was not is not written down: right is a later as_of_ms';
+  return `at as_of_ms minutes were settled only before ${shown(settledThroughMs)} (${settledThroughMs}), and what was not is not written down: right is a to_ms of at most that, or a later as_of_ms`;
 }
 
 function borderWords(needed: RowStatus, { settledThroughMs, closedThroughMs }: Settlement): string {

@@ -68,7 +68,7 @@ async function read(reader: AggregateReader, question: Question): Promise<Merged
   switch (past.kind) {
     case 'future':
       throw invalidArgument(
-        `as_of_ms ${asOfMs} is wrong: it must not be ahead of the database's clock, which says ${past.nowMs}`,
+        `as_of_ms ${asOfMs} is wrong: it must not be ahead of the database's clock, which says ${Math.floor(past.nowMs)}`,
       );
     case 'pending':
       throw callError(status.UNAVAILABLE, 'a change from before as_of_ms is not through yet; ask again');

@@ -102,7 +102,7 @@ export class ReconcileReport implements ReconcileWatcher {
     if (undecided > 0) words.push(`${formatCount(undecided)} not decided`);
     if (late > 0) words.push(`${formatCountOf(late, 'repeat')} after the dedup horizon`);
     print(differing === 0 && this.#shardLines.length === 0 ? 'equal' : words.join(', '));
-    if (settledThroughMs !== undefined) print(settledLine(settledThroughMs));
+    if (settledThroughMs !== undefined) print(settledLine(settledThroughMs, differing - restated));
   }
 
   #summaryJson(reconciled: Reconciled): string {
@@ -124,9 +124,11 @@ export class ReconcileReport implements ReconcileWatcher {
   }
 }
 
-function settledLine(throughMs: number): string {
-  if (throughMs === -Infinity) return 'nothing is settled: some shard has not counted yet';
-  return `minutes before ${formatMinute(throughMs)} UTC are settled, but for windows that differ`;
+/** @param left windows that still differ */
+function settledLine(throughMs: number, left: number): string {
+  if (throughMs === -Infinity) return 'nothing is settled: there is a shard that has not counted yet';
+  const but = left === 0 ? '' : ', but for those of windows that differ';
+  return `minutes before ${formatMinute(throughMs)} UTC are settled${but}`;
 }
 
 function timeJson(ms: number | undefined): string | null {
