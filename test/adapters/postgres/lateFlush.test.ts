@@ -258,8 +258,8 @@ describe('a flush that waits while somebody settles or closes', () => {
     await partitions.ensure([MINUTE]);
     let looks = 0;
     await inSession(ledger, async (settler) => {
-      const query = async (statement: { name: string; text: string }, values: unknown[]) => {
-        if (statement.name !== 'store-late-flush') return ledger.pool.query(statement, values);
+      const query = async (statement: { name?: string; text: string }, values: unknown[]) => {
+        if (statement.name !== undefined) return ledger.pool.query(statement, values);
         looks += 1;
         if (looks > 1) return ledger.pool.query(statement, values);
         await settler.query('begin');

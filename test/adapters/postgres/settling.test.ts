@@ -4,6 +4,7 @@
  */
 import type { Pool } from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { closePeriod } from '../../../src/adapters/postgres/billingPeriods.ts';
 import { connectForRecount } from '../../../src/adapters/postgres/pool.ts';
 import { RecountSession } from '../../../src/adapters/postgres/recountSession.ts';
 import { beginReconcileRun, restate } from '../../../src/adapters/postgres/restate.ts';
@@ -17,6 +18,7 @@ import { emptyCounts } from '../../../src/domain/windowCounts.ts';
 import { Random } from '../../support/random.ts';
 import {
   addShard,
+  adjustedRows,
   asPool,
   countedRows,
   delta,
@@ -382,3 +384,53 @@ test.each([1, 2, 3])(
     );
   },
 );
+
+test('whatever is flushed while periods are closed, final rows stay as they were closed, and nothing is lost', async () => {
+  const shards = [0, 1, 2, 3];
+  for (const shard of shards) await addShard(ledger, shard);
+  const months = [9, 10, 11, 12].map((month) => Date.UTC(2025, month));
+  const [first = 0] = months;
+  await partitionsOf(ledger).ensure(months.map((ms) => ms - STEP_MS));
+  const sent: Sent[] = [];
+  let flows = true;
+  const owners = shards.map(async (shard) => {
+    const random = new Random(700 + shard);
+    for (let floor = 0; flows; floor++) {
+      const rows = months.map((ms) => delta('ad', ms - STEP_MS, { valid: 1 + random.below(9) }));
+      sent.push({ shard, floor: floor + 1, rows });
+      await slowly(random.below(8), (pool) => store(shard, floor, rows, pool));
+    }
+  });
+  const final = async (through: number) =>
+    (await countedRows(ledger)).filter(({ minute }) => Number(minute) < through);
+  let closedRows: unknown[] = [];
+  for (const [index, endsMs] of months.entries()) {
+    await Bun.sleep(60);
+    const truth = (floors: ReadonlyMap<number, number>) => [...sumOf(sent, floors).values()];
+    expect(await settle({ throughMs: endsMs, truth })).toMatchObject({
+      differing: 0,
+      outcome: { kind: 'done' },
+    });
+    const startsMs = index === 0 ? Date.UTC(2025, 8) : (months[index - 1] ?? 0);
+    expect(await closePeriod(ledger.pool, { startsMs, endsMs })).toEqual({ kind: 'closed' });
+    expect((await final(startsMs)).slice(0, closedRows.length)).toEqual(closedRows);
+    closedRows = await final(endsMs);
+  }
+  flows = false;
+  await Promise.all(owners);
+  expect(await final(Infinity)).toEqual(closedRows);
+  const sums = new Map(
+    closedRows.map((row) => [(row as { minute: number }).minute, Number((row as { valid: number }).valid)]),
+  );
+  const adjusted = await adjustedRows(ledger);
+  for (const { minute, valid } of adjusted)
+    sums.set(Number(minute), (sums.get(Number(minute)) ?? 0) + Number(valid));
+  expect(adjusted.length).toBeGreaterThan(months.length);
+  for (const { minute, counts } of sumOf(sent).values()) expect(sums.get(minute)).toBe(counts.valid);
+  // Each restatement goes on where the one before it ended.
+  const chain = (await restatedRows(ledger)).filter(({ minute }) => minute === first - STEP_MS);
+  const ends = new Set(chain.map(({ after }) => after));
+  expect(chain.filter(({ before }) => !ends.has(before))).toHaveLength(1);
+  const last = await settle({ throughMs: first, truth: (floors) => [...sumOf(sent, floors).values()] });
+  expect(last.differing).toBe(0);
+});
