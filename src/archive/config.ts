@@ -25,20 +25,13 @@ const FORMAT: SegmentFormat = {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** An archive that is open. */
-export interface OpenArchive {
-  readonly store: ArchiveStore;
-  /** Removes what is left of temporary files. */
-  close(): Promise<void>;
-}
-
 /** @throws SettingsError */
-export function openArchive(environment: Environment): OpenArchive {
+export function openArchive(environment: Environment): ArchiveStore {
   const { archive } = readSettings(environment, ['archive']);
   const [, bucket, path = ''] = /^s3:\/\/([^/]+)\/?(.*)$/.exec(archive) ?? [];
-  if (bucket === undefined) return { store: new ArchiveFolder(archive), close: () => Promise.resolve() };
+  if (bucket === undefined) return new ArchiveFolder(archive);
   const access = readSettings(environment, ['s3Endpoint', 's3Region', 's3AccessKey', 's3SecretKey']);
-  const store = new ArchiveBucket({
+  return new ArchiveBucket({
     bucket,
     prefix: path === '' ? '' : `${path.replace(/\/+$/, '')}/`,
     endpoint: access.s3Endpoint,
@@ -46,7 +39,6 @@ export function openArchive(environment: Environment): OpenArchive {
     accessKeyId: access.s3AccessKey,
     secretAccessKey: access.s3SecretKey,
   });
-  return { store, close: () => store.close() };
 }
 
 /** The shards' streams with what is in the archive of them before what the broker holds. */

@@ -81,7 +81,7 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
         },
         {
           ...parts,
-          streams: withArchive(parts.streams, archive.store),
+          streams: withArchive(parts.streams, archive),
           settleGraceMs: config.settleGraceMs,
           partitionRecordsMax: PARTITION_RECORDS_MAX,
           watcher,
@@ -104,7 +104,7 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
     },
     routing,
     openStreams: (stop: AbortController) =>
-      withArchive(streamsOf(broker, { nowMs, troubled, stop }), archive.store),
+      withArchive(streamsOf(broker, { nowMs, troubled, stop }), archive),
   };
   const draining = new AbortController();
   const grpc = await startGrpcServer(
@@ -155,6 +155,6 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
     await Promise.all([runner.drain(), archiving]);
     await grpc.stop(DRAIN_MS);
     await metricsServer.stop();
-    await Promise.all([nats.drain(), pool.end(), recountPool.end(), archive.close()]);
+    await Promise.all([nats.drain(), pool.end(), recountPool.end()]);
   };
 });

@@ -240,6 +240,13 @@ test('the whole life of an archive', async () => {
   expect((await clickledger('reconcile')).exitCode).toBe(0);
 }, 240_000);
 
+test('times are shown in UTC wherever the machine is', async () => {
+  const question =
+    'select min(event_time) = min(received_at) as same, min(published_at) as first from clicks';
+  const here = await run([MAIN, 'sql', '--csv', question], { TZ: 'Asia/Kathmandu' });
+  expect(here.output).toMatch(/^same,first\nfalse,\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?\+00\n$/);
+});
+
 test('a question that is none is answered with what would be right', async () => {
   const unknown = await clickledger('sql', 'select colour from clicks');
   expect(unknown.output).toContain('Referenced column "colour" not found');

@@ -2,11 +2,21 @@
  * Questions in SQL over the archive's files, by DuckDB in this process's memory. It can read just these files and
  * change nothing: one statement that asks, no other file, no network.
  */
-import { type DuckDBConnection, DuckDBInstance, type DuckDBValue, StatementType } from '@duckdb/node-api';
+import {
+  type DuckDBConnection,
+  DuckDBInstance,
+  DuckDBTimestampTZValue,
+  type DuckDBValue,
+  StatementType,
+} from '@duckdb/node-api';
 
-/** Every row; `clicks` leaves out what cannot be read as a click, and the bytes of messages. */
+/** Times are shown in UTC, wherever this machine is. */
+DuckDBTimestampTZValue.timezoneOffsetInMinutes = 0;
+
+/** Every row; `clicks` leaves out what cannot be read as a click, and the bytes of messages. Hashes are hexadecimal. */
 const VIEWS = (files: string) => `
-  create view records as select * from read_parquet([${files}], hive_partitioning = false);
+  create view records as select * replace (lower(hex(user_key)) as user_key)
+    from read_parquet([${files}], hive_partitioning = false);
   create view clicks as select * exclude (message) from records where click_id is not null`;
 
 /** What DuckDB has against the question, in its own words. */

@@ -2,7 +2,8 @@
  * The archive in an S3-compatible bucket. A put shows an object whole or not at all; files are made and read in a
  * temporary folder of this machine (`TMPDIR`), one segment at a time.
  */
-import { mkdtemp, open, rm } from 'node:fs/promises';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { S3Client } from 'bun';
@@ -26,7 +27,7 @@ export class ArchiveBucket {
   readonly place: string;
   readonly #client: S3Client;
   readonly #prefix: string;
-  #folder: Promise<string> | undefined;
+  #folder: string | undefined;
   #files = 0;
 
   constructor({ bucket, prefix, ...access }: BucketAddress) {
@@ -59,9 +60,9 @@ export class ArchiveBucket {
   }
 
   async newFile(): Promise<string> {
-    this.#folder ??= mkdtemp(path.join(tmpdir(), 'clickledger-archive-'));
+    this.#folder ??= temporaryFolder();
     this.#files += 1;
-    return path.join(await this.#folder, `${this.#files}`);
+    return path.join(this.#folder, `${this.#files}`);
   }
 
   async removeFile(file: string): Promise<void> {
@@ -100,11 +101,6 @@ export class ArchiveBucket {
     return undefined;
   }
 
-  /** Removes what is left of temporary files. */
-  async close(): Promise<void> {
-    if (this.#folder !== undefined) await rm(await this.#folder, { recursive: true, force: true });
-  }
-
   #key(name: string): string {
     return this.#prefix + name;
   }
@@ -119,4 +115,11 @@ export class ArchiveBucket {
       throw new BucketError(`${this.place} refused to ${what}: ${code ?? ''} ${message ?? ''}`.trim());
     }
   }
+}
+
+/** It goes with the process, unless that is killed. */
+function temporaryFolder(): string {
+  const folder = mkdtempSync(path.join(tmpdir(), 'clickledger-archive-'));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  return folder;
 }

@@ -14,13 +14,10 @@ export function archiveEnvironment(): Readonly<Record<string, string>> {
 
 /** @throws CliError, SettingsError */
 export async function withInstallationArchive<T>(use: (store: ArchiveStore) => Promise<T>): Promise<T> {
-  const archive = openArchive(archiveEnvironment());
   try {
-    return await use(archive.store);
+    return await use(openArchive(archiveEnvironment()));
   } catch (error) {
     if (error instanceof BucketError) throw new CliError(error.message);
     throw error;
-  } finally {
-    await archive.close();
   }
 }

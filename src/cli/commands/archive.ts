@@ -7,6 +7,7 @@ import { archiveJson, renderArchive } from '../archive/archiveTable.ts';
 import { withInstallationArchive } from '../archive/installationArchive.ts';
 import { runArchiver } from '../archive/runArchiver.ts';
 import { CliError } from '../cliError.ts';
+import { endWithClosedPipe } from '../closedPipe.ts';
 import { formatCount, formatCountOf } from '../format.ts';
 import { interrupts } from '../stack/interrupts.ts';
 import { print, printError, showLive } from '../terminal.ts';
@@ -40,6 +41,7 @@ export function archiveCommand(): Command {
 }
 
 async function status({ json }: { readonly json?: boolean }): Promise<void> {
+  endWithClosedPipe();
   await withInstallationArchive(async (store) => {
     const streams = await readArchivedStreams(store).catch(refused);
     if (json === true) for (const stream of streams) print(archiveJson(stream));

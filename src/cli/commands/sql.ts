@@ -4,6 +4,7 @@ import type { ClickQuery, QueryAnswer, QueryValue } from '../../adapters/duckdb/
 import { withArchiveFiles } from '../archive/archiveFiles.ts';
 import { withInstallationArchive } from '../archive/installationArchive.ts';
 import { CliError } from '../cliError.ts';
+import { endWithClosedPipe } from '../closedPipe.ts';
 import { formatCount, formatCountOf, printable } from '../format.ts';
 import { renderPlainTable } from '../plainTable.ts';
 import { parseTimeRange, type TimeRange } from '../query/timeRange.ts';
@@ -45,6 +46,7 @@ Examples:
   ./clickledger sql --from -1d --to now --csv "select click_id, event_time from clicks where ad_id = 'shoes'"`;
 
 async function sql(text: string, options: SqlOptions): Promise<void> {
+  endWithClosedPipe();
   // The engine is large, and no other command needs it.
   const { ClickQuery, QueryError } = await import('../../adapters/duckdb/clickQuery.ts');
   await withInstallationArchive((store) =>

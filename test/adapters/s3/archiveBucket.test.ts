@@ -1,25 +1,22 @@
 /** An archive in a bucket is the same archive: to an S3 server and back, byte by byte, and no secret in what it says. */
 import { readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { ArchiveBucket } from '../../../src/adapters/s3/archiveBucket.ts';
 import { ArchivedStreams } from '../../../src/archive/archivedStreams.ts';
 import { verifyArchive } from '../../../src/archive/verifyArchive.ts';
 import { streamFolder } from '../../../src/domain/archivedSegment.ts';
 import { Archiver, FORMAT, HOUR_MS, seen } from '../../archive/archiver.ts';
+import { testFolder } from '../../cli/stack/testFolder.ts';
 import { SHARD } from '../../support/agingStream.ts';
 import { BUCKET, KEY, s3ForTest } from '../../support/s3Server.ts';
 
 async function bucketForTest(prefix: string, changes: object = {}): Promise<ArchiveBucket> {
   const endpoint = await s3ForTest();
   const access = { bucket: BUCKET, prefix, endpoint, region: 'us-east-1', ...KEY, ...changes };
-  const bucket = new ArchiveBucket(access);
-  onTestFinished(() => bucket.close());
-  return bucket;
+  return new ArchiveBucket(access);
 }
-
-const temporaryFolders = async () =>
-  (await readdir(tmpdir())).filter((name) => name.startsWith('clickledger-archive-'));
 
 describe('an archive in a bucket', () => {
   let archiver: Archiver;
@@ -30,7 +27,8 @@ describe('an archive in a bucket', () => {
   });
 
   test('gives back the stream, also where that has lost its beginning', async () => {
-    const before = await temporaryFolders();
+    vi.stubEnv('TMPDIR', await testFolder());
+    onTestFinished(() => void vi.unstubAllEnvs());
     const bucket = await bucketForTest('some/where/');
     expect(await archiver.run(bucket)).toMatchObject({
       segments: 69,
@@ -44,8 +42,8 @@ describe('an archive in a bucket', () => {
       read.push(message);
     expect(seen(read)).toEqual(seen(archiver.stream.all));
     expect(await verifyArchive(bucket, () => undefined, signal)).toMatchObject({ files: 69, damages: [] });
-    await bucket.close();
-    expect(await temporaryFolders()).toEqual(before);
+    const [folder = ''] = await readdir(tmpdir());
+    expect(await readdir(join(tmpdir(), folder))).toEqual([]);
   });
 
   test('names an object that is gone or not what it was', async () => {
