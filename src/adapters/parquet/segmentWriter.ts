@@ -8,7 +8,7 @@ import type { StoredMessage } from '../../domain/streamMessage.ts';
 import { RowGroup, SCHEMA, type StreamName } from './segmentColumns.ts';
 
 /** A group holds whole messages, and is written as soon as it has so many rows or bytes of messages. */
-export const GROUP_ROWS_MAX = 50_000;
+export const GROUP_ROWS_MAX = 20_000;
 const GROUP_BYTES_MAX = 16 * 1024 * 1024;
 
 export interface WrittenFile {

@@ -99,7 +99,7 @@ describe('a segment', () => {
     expect(plain(back)).toEqual(plain(messages));
     const metadata = await parquetMetadataAsync(await asyncBufferFromFile(path));
     const rows = metadata.row_groups.map((group) => Number(group.num_rows));
-    expect(rows.length).toBe(3);
+    expect(rows.length).toBe(6);
     for (const count of rows) {
       expect(count % 700).toBe(0);
       expect(count).toBeLessThan(GROUP_ROWS_MAX + 700);
