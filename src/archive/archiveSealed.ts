@@ -48,7 +48,6 @@ async function archiveShards(
   lock: ArchiveLock,
   stop: AbortSignal,
 ): Promise<ArchivePass> {
-  const countedThrough = await parts.countedThrough();
   const shardsTroubled: number[] = [];
   const pass = { segments: 0, records: 0, bytes: 0, messagesRemoved: 0, shardsTroubled };
   const take = (shard: number, segment: ArchivedSegment) => {
@@ -63,7 +62,7 @@ async function archiveShards(
       await parts.streams.keepEverything(shard);
       const archived = await archiveShard(shard, parts, lock, stop, take);
       await lock.check();
-      pass.messagesRemoved += await removeOld(archived, countedThrough.get(shard), parts);
+      pass.messagesRemoved += await removeOld(archived, parts);
     } catch (error) {
       stop.throwIfAborted();
       await lock.check();

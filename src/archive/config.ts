@@ -54,7 +54,8 @@ export interface ArchiverServers {
 
 /**
  * What `archiveSealed` needs, of an installation's servers and settings.
- * @param onDeliveryTrouble hears at every try why a delivery broke; what it throws ends the reading
+ * @param onDeliveryTrouble hears at every try why a delivery broke, and whether it is the first of an outage; what it
+ * throws ends the reading
  * @throws SettingsError
  */
 export function archiverParts(
@@ -62,7 +63,7 @@ export function archiverParts(
   { client, manager, pool }: ArchiverServers,
   store: ArchiveStore,
   watcher: ArchiveWatcher,
-  onDeliveryTrouble: (shard: number, error: unknown) => void,
+  onDeliveryTrouble: (shard: number, error: unknown, isFirst: boolean) => void,
 ): ArchiverParts {
   const { streamMaxAgeMs } = readSettings(environment, ['streamMaxAgeMs', 'dedupHorizonMs']);
   return {

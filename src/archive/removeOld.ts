@@ -8,7 +8,7 @@
  * A stream is never emptied: its last sequence would then stand on nothing but the broker's own notes (I2).
  */
 import { type ArchivedStream, newestSegment } from '../domain/archivedSegment.ts';
-import type { ArchiverParts, CountedThrough } from './ports.ts';
+import type { ArchiverParts } from './ports.ts';
 import { fetchSegment } from './segmentCopy.ts';
 
 /** Old messages have to stay, because something younger is not in the archive or in the counts yet. */
@@ -23,8 +23,7 @@ export class RetentionWaits extends Error {
  */
 export async function removeOld(
   archived: ArchivedStream,
-  counted: CountedThrough | undefined,
-  { streams, store, rules, watcher }: ArchiverParts,
+  { streams, store, countedThrough, rules, watcher }: ArchiverParts,
 ): Promise<number> {
   const { shard, incarnation } = archived;
   const { streamMaxAgeMs, segmentMs, sealMarginMs } = rules;
@@ -35,6 +34,8 @@ export async function removeOld(
   const youngFrom = await firstYounger(streamMaxAgeMs / 2);
   if (keepFrom <= firstSequence || youngFrom > lastSequence) return 0;
 
+  // Asked last: PostgreSQL may have gone back to an earlier state.
+  const counted = (await countedThrough()).get(shard);
   const counting = counted?.incarnation === incarnation ? counted.floor : 0;
   // A stream that was restored may hold what was gone before archiving began.
   const hasBeginning = (archived.segments[0]?.firstSequence ?? Infinity) <= firstSequence;

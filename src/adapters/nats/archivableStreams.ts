@@ -11,12 +11,12 @@ export class ArchivableStreams {
   readonly #reader: ClickReader;
   readonly #timers: Timers;
 
-  /** @param onTrouble hears at every try why a delivery broke; what it throws ends the reading */
+  /** @param onTrouble hears at every try why a delivery broke, and whether it is the first of an outage; what it throws ends the reading */
   constructor(
     client: JetStreamClient,
     manager: JetStreamManager,
     timers: Timers,
-    onTrouble: (shard: number, error: unknown) => void,
+    onTrouble: (shard: number, error: unknown, isFirst: boolean) => void,
   ) {
     this.#manager = manager;
     this.#timers = timers;

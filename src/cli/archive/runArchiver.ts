@@ -17,8 +17,8 @@ const DELIVERY_TRIES_MAX = 40;
 /** undefined: another archiver is at work. */
 export function runArchiver(stop: AbortSignal): Promise<ArchivePass | undefined> {
   let troubles = 0;
-  const onDeliveryTrouble = (_shard: number, error: unknown) => {
-    troubles += 1;
+  const onDeliveryTrouble = (_shard: number, error: unknown, isFirst: boolean) => {
+    troubles = isFirst ? 1 : troubles + 1;
     if (troubles >= DELIVERY_TRIES_MAX) throw error;
   };
   return withInstallationArchive((store) =>
