@@ -11,6 +11,7 @@ import { UnfitServerError } from '../adapters/environment/unfitServer.ts';
 import { CliError } from './cliError.ts';
 import { archiveCommand } from './commands/archive.ts';
 import { benchCommand } from './commands/bench.ts';
+import { clickCommand } from './commands/click.ts';
 import { closePeriodCommand } from './commands/closePeriod.ts';
 import { deadLettersCommand } from './commands/deadLetters.ts';
 import { foldMemoryCommand } from './commands/foldMemory.ts';
@@ -43,6 +44,7 @@ function program(): Command {
     signCommand(),
     importCommand(),
     queryCommand(),
+    clickCommand(),
     reconcileCommand(),
     archiveCommand(),
     sqlCommand(),

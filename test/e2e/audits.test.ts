@@ -499,15 +499,9 @@ describe('audits', { timeout: 240_000 }, () => {
         `update ad_minute set valid = valid + 1 where ad_id in ('shoes', 'hats') and minute = to_timestamp($1::bigint)`,
         [minute / 1_000],
       );
-      const { job } = await audits.call('StartReconcile', {
-        apply: true,
-        ad_ids: ['shoes', 'hats'],
-        note: 'why',
-      });
-      expect(job).toMatchObject({
-        started_by: 'API',
-        request: { apply: true, note: 'why', ad_ids: ['shoes', 'hats'] },
-      });
+      const request = { apply: true, ad_ids: ['shoes', 'hats'] };
+      const { job } = await audits.call('StartReconcile', request);
+      expect(job).toMatchObject({ started_by: 'API', request });
       const done = await ended(job?.id ?? 0);
       expect(done).toMatchObject({ state: 'DONE', problem: '', result: { differing: 2, restated: 2 } });
       expect(done?.records).toBe(stored);
@@ -552,7 +546,8 @@ describe('audits', { timeout: 240_000 }, () => {
 
     test('while one runs, another is refused with its number; it is cancelled, also when it waits for the database', async () => {
       await held(async () => {
-        const { job } = await audits.call('StartReconcile', {});
+        const { job } = await audits.call('StartReconcile', { from_ms: minute, note: 'a doubt' });
+        expect(job?.request).toMatchObject({ from_ms: minute, to_ms: 0, note: 'a doubt', ad_ids: [] });
         const id = job?.id ?? 0;
         await untilRead(id);
         const other = audits.call('StartReconcile', {});

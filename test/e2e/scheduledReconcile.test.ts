@@ -154,7 +154,7 @@ describe('the scheduled reconcile', { timeout: 240_000 }, () => {
     ]);
     expect((await installation.run('reconcile', '--apply')).exitCode).toBe(0);
     expect(await audits.call('VerifyWindow', window)).toMatchObject({ verdict: 'EQUAL', late: 2 });
-    const { restatements } = await audits.call('ListRestatements', {});
+    const { restatements } = await audits.call('ListRestatements', { cause: 'RECONCILE' });
     expect(restatements).toMatchObject([{ late: 2, before: { valid: 5 }, after: { valid: 3 } }]);
   });
 

@@ -16,6 +16,8 @@ import type { BatchIngestClicksRequest } from '../../contract/generated/clickled
 import type { BatchIngestClicksResponse__Output } from '../../contract/generated/clickledger/v1/BatchIngestClicksResponse.ts';
 import type { GetAdRequest } from '../../contract/generated/clickledger/v1/GetAdRequest.ts';
 import type { GetAdResponse__Output } from '../../contract/generated/clickledger/v1/GetAdResponse.ts';
+import type { GetClickRequest } from '../../contract/generated/clickledger/v1/GetClickRequest.ts';
+import type { GetClickResponse__Output } from '../../contract/generated/clickledger/v1/GetClickResponse.ts';
 import type { IngestClickRequest } from '../../contract/generated/clickledger/v1/IngestClickRequest.ts';
 import type { IngestClickResponse__Output } from '../../contract/generated/clickledger/v1/IngestClickResponse.ts';
 import type { ListAdsRequest } from '../../contract/generated/clickledger/v1/ListAdsRequest.ts';
@@ -25,7 +27,7 @@ import type { QueryAggregatesResponse__Output } from '../../contract/generated/c
 import type { UpsertAdsRequest } from '../../contract/generated/clickledger/v1/UpsertAdsRequest.ts';
 import type { UpsertAdsResponse__Output } from '../../contract/generated/clickledger/v1/UpsertAdsResponse.ts';
 import { systemClock } from '../system/clock.ts';
-import { AdCatalogService, ClickIngestService, ClickQueryService } from './contract.ts';
+import { AdCatalogService, AuditService, ClickIngestService, ClickQueryService } from './contract.ts';
 
 const CALL_DEADLINE_MS = 10_000;
 
@@ -60,6 +62,10 @@ export interface CatalogClient extends Connection {
 
 export interface QueryClient extends Connection {
   queryAggregates(request: QueryAggregatesRequest): Promise<QueryAggregatesResponse__Output>;
+}
+
+export interface AuditClient extends Connection {
+  getClick(request: GetClickRequest): Promise<GetClickResponse__Output>;
 }
 
 type Unary<Request, Answer> = (
@@ -131,5 +137,14 @@ export function queryClient(address: string, deadlineMs = CALL_DEADLINE_MS): Que
       (request, options, done) => client.queryAggregates(request, options, done),
       deadlineMs,
     ),
+  };
+}
+
+/** @param address `host:port` */
+export function auditClient(address: string, deadlineMs = CALL_DEADLINE_MS): AuditClient {
+  const client = new AuditService(address, credentials.createInsecure(), CHANNEL_OPTIONS);
+  return {
+    ...connection(client, address),
+    getClick: promised((request, options, done) => client.getClick(request, options, done), deadlineMs),
   };
 }
