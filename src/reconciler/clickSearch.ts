@@ -16,12 +16,11 @@ import type { AuditParts } from './auditPorts.ts';
 import { standingSince } from './auditRange.ts';
 import { openScan } from './auditScan.ts';
 import {
-  identityKey,
   type ScanParts,
   type StandingMessage,
   standingRecords,
   type Wanted,
-  wantedOfIdentity,
+  wantedOfIdentities,
 } from './standingRecords.ts';
 import { shardsOfAd } from './windowAudit.ts';
 
@@ -133,7 +132,7 @@ function occurrencesIn({ judged, positions, dead, storedMs }: StandingMessage): 
   return [...clicks, ...letters].sort((left, right) => left.position.index - right.position.index);
 }
 
-/** Folds the identities of the occurrences, each from its own UUID's time on. */
+/** Folds the identities of the occurrences, from the first of their UUIDs' times on. */
 async function judgeAll(
   occurrences: readonly Occurrence[],
   shard: CheckpointedShard,
@@ -141,27 +140,26 @@ async function judgeAll(
   scan: ScanParts,
 ): Promise<AuditedRecord[]> {
   const records = occurrences.flatMap(({ dead }) => dead ?? []);
-  const identities = new Map<string, { facts: ClickFacts; places: Set<string>; last: number }>();
-  for (const { facts, dead, position } of occurrences) {
-    if (facts === undefined || dead !== undefined) continue;
-    const key = `${facts.adId} ${identityKey(facts)}`;
-    const identity = identities.get(key) ?? { facts, places: new Set<string>(), last: 0 };
-    identity.places.add(placeOf(position));
-    identity.last = position.sequence;
-    identities.set(key, identity);
-  }
-  for (const { facts, places, last } of identities.values()) {
-    const { rules } = parts.routing.table;
-    const bornMs = Math.min(uuid7TimeMs(identityUuid(facts)), uuid7TimeMs(facts.clickId));
-    // Where the id was made ahead of its time, the record itself says from when on it can stand there.
-    const sinceMs = standingStartMs(Math.min(bornMs, facts.receivedMs), rules);
-    const range = await standingSince(shard, sinceMs, scan.streams);
-    const fold = new AuditFold(rules.dedupHorizonMs);
-    const through = { ...range, throughSequence: last };
-    for await (const message of standingRecords(through, wantedOfIdentity(facts), scan))
-      records.push(...fold.judge(message).filter(({ position }) => places.has(placeOf(position))));
-  }
+  const clicks = occurrences.flatMap(({ facts, dead, position }) =>
+    facts === undefined || dead !== undefined ? [] : [{ facts, position }],
+  );
+  const last = clicks.at(-1);
+  if (last === undefined) return records;
+  const { rules } = parts.routing.table;
+  const bornMs = Math.min(...clicks.map(({ facts }) => earliestMs(facts)));
+  const range = await standingSince(shard, standingStartMs(bornMs, rules), scan.streams);
+  const places = new Set(clicks.map(({ position }) => placeOf(position)));
+  const wanted = wantedOfIdentities(clicks.map(({ facts }) => facts));
+  const fold = new AuditFold(rules.dedupHorizonMs);
+  const through = { ...range, throughSequence: last.position.sequence };
+  for await (const message of standingRecords(through, wanted, scan))
+    records.push(...fold.judge(message).filter(({ position }) => places.has(placeOf(position))));
   return records.sort(byPlace);
+}
+
+/** No record of the click's identity was received before; where an id was made ahead of its time, its receipt says so. */
+function earliestMs(facts: ClickFacts): number {
+  return Math.min(uuid7TimeMs(identityUuid(facts)), uuid7TimeMs(facts.clickId), facts.receivedMs);
 }
 
 function byPlace({ position: left }: AuditedRecord, { position: right }: AuditedRecord): number {

@@ -55,13 +55,18 @@ export function wantedOfAd(adId: string, wants: (facts: ClickFacts) => boolean =
   };
 }
 
-/** Records of one identity of this ad. */
-export function wantedOfIdentity(of: ClickFacts): Wanted {
-  const key = identityKey(of);
+/** Records of the identities of these clicks. */
+export function wantedOfIdentities(of: readonly ClickFacts[]): Wanted {
+  const keys = new Set(of.map(wholeKey));
+  const [only] = of;
   return {
-    bytes: Buffer.from(identityUuid(of)),
-    wants: ({ facts }) => facts?.adId === of.adId && identityKey(facts) === key,
+    bytes: keys.size === 1 && only !== undefined ? Buffer.from(identityUuid(only)) : undefined,
+    wants: ({ facts }) => facts !== undefined && keys.has(wholeKey(facts)),
   };
+}
+
+function wholeKey(facts: ClickFacts): string {
+  return `${facts.adId} ${identityKey(facts)}`;
 }
 
 /** What tells the identities of one ad apart. */
