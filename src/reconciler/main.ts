@@ -139,9 +139,11 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
   const archiver = archiverParts(
     process.env,
     { client, manager, pool },
-    archive.store,
+    archive,
     new ArchiveLog(log),
-    (shard, error) => log.warn({ shard, err: error }, 'archiving waits for the stream'),
+    (shard, error, isFirst) => {
+      if (isFirst) log.warn({ shard, err: error }, 'archiving waits for the stream');
+    },
   );
   const archiving = repeat(
     async () => metrics.archived(await archiveSealed(archiver, draining.signal)),

@@ -105,9 +105,15 @@ function worldOf({ behindMs, messages }: Stream): World {
     revision: 0,
     needsLongerReplay: false,
     shards,
+    reclassifications: [],
   });
   const parts: AuditParts = {
-    ledger: { window, checkpoints: async () => shards, restatements: async () => [] },
+    ledger: {
+      window,
+      checkpoints: async () => shards,
+      restatements: async () => [],
+      reclassifications: async () => [],
+    },
     routing: { table, read: async () => undefined, readThrough: async () => undefined },
     openStreams: () => streams,
   };
