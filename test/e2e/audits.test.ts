@@ -515,7 +515,7 @@ describe('audits', { timeout: 240_000 }, () => {
       expect(all.restatements.map(({ ad_id }) => ad_id)).toEqual(['shoes', 'hats']);
       expect(all.restatements[0]).toMatchObject({
         minute_ms: minute,
-        cause: 'MANUAL',
+        cause: 'RECONCILE',
         run,
         rule_set_version: 1,
       });

@@ -27,7 +27,8 @@ describe('bench replay', { timeout: 120_000 }, () => {
     expect(await command.exited).toBe(0);
     const rows = lines.map((line) => line.trim().split(/ {2,}/));
     expect(rows.map(([label]) => label)).toEqual(['round', '1', '2', 'median']);
-    for (const [, records, windows, live, replay, times] of rows.slice(1)) {
+    // The median of the ratios is not the ratio of the medians.
+    for (const [, records, windows, live, replay, times] of rows.slice(1, -1)) {
       // One click in fifty is sent twice.
       expect(records).toBe('3,061');
       const [, liveRate = 0, replayRate = 0] = [windows, live, replay].map((text) =>

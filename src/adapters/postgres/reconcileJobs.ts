@@ -17,12 +17,8 @@ import type {
   OpenJob,
 } from '../../domain/reconcileJob.ts';
 import { exactNumber } from './pool.ts';
+import { leaveRunLock, RUN_LOCK, takeRunLock } from './runLock.ts';
 
-/** Any two numbers, the same everywhere. */
-const LOCK = [6_210, 384_117] as const;
-
-const TAKE_LOCK = `select pg_try_advisory_lock(${LOCK}) as taken`;
-const LEAVE_LOCK = `select pg_advisory_unlock(${LOCK})`;
 const RUNNING = `select job from reconcile_job where state = 'RUNNING'`;
 const INTERRUPT = `
   update reconcile_job set state = 'INTERRUPTED', ended_at = clock_timestamp(),
@@ -30,7 +26,7 @@ const INTERRUPT = `
   where state = 'RUNNING'`;
 const INTERRUPT_DEAD = `
   ${INTERRUPT} and not exists (
-    select from pg_locks where locktype = 'advisory' and (classid, objid, objsubid) = (${LOCK}, 2) and granted
+    select from pg_locks where locktype = 'advisory' and (classid, objid, objsubid) = (${RUN_LOCK}, 2) and granted
       and database = (select oid from pg_database where datname = current_database()))`;
 const INSERT = `
   insert into reconcile_job (started_by, range_from, range_to, ads, apply, settle, note)
@@ -47,7 +43,7 @@ const READ = `
 
 /** Begins a run, if none is under way. What a process that died has left RUNNING is INTERRUPTED then. */
 export async function beginJob(pool: Pool, startedBy: JobStarter, request: JobRequest): Promise<JobBegin> {
-  const client = await takeLock(pool);
+  const client = await takeRunLock(pool);
   if (client === undefined) {
     const { rows } = await pool.query<{ job: string }>(RUNNING);
     return { kind: 'busy', running: rows[0] && exactNumber(rows[0].job) };
@@ -76,27 +72,6 @@ export async function readJob(pool: Pool, id: number | undefined): Promise<Job |
   return rows[0] && toJob(rows[0]);
 }
 
-/** A connection that holds the lock; undefined: another one does. */
-async function takeLock(pool: Pool): Promise<PoolClient | undefined> {
-  const client = await pool.connect();
-  // A connection that breaks is heard of by whoever uses it; unheard, it would end the process.
-  client.on('error', ignore);
-  try {
-    const { rows } = await client.query<{ taken: boolean }>(TAKE_LOCK);
-    if (rows[0]?.taken === true) return client;
-  } catch (error) {
-    client.release(true);
-    throw error;
-  }
-  client.off('error', ignore);
-  client.release();
-  return undefined;
-}
-
-function ignore(): void {
-  // What uses the connection fails, and says so.
-}
-
 function openJob(pool: Pool, client: PoolClient, id: number, lost: AbortSignal): OpenJob {
   return {
     id,
@@ -109,11 +84,7 @@ function openJob(pool: Pool, client: PoolClient, id: number, lost: AbortSignal):
       // Not over the lock's own connection: that one may be what broke.
       await pool.query(END, [id, ...progressValues(progress), ...endValues(end)]);
     },
-    close: async () => {
-      // Said, because the server lets it go some time after the connection is gone.
-      await client.query(LEAVE_LOCK).catch(ignore);
-      client.release(true);
-    },
+    close: () => leaveRunLock(client),
   };
 }
 

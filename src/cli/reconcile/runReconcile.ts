@@ -1,7 +1,10 @@
 /** A recount of an installation's streams, from the command line. */
+import type { Pool } from 'pg';
 import { readSettings } from '../../adapters/environment/settings.ts';
 import { connectForRecount } from '../../adapters/postgres/pool.ts';
+import { leaveRunLock, takeRunLock } from '../../adapters/postgres/runLock.ts';
 import { recountParts } from '../../adapters/recount/recountParts.ts';
+import { systemTimers } from '../../adapters/system/timers.ts';
 import { withArchive } from '../../archive/config.ts';
 import {
   type Reconciled,
@@ -12,8 +15,10 @@ import {
 import { PARTITION_RECORDS_MAX } from '../../reconciler/shardReplay.ts';
 import { withInstallationArchive } from '../archive/installationArchive.ts';
 import { installation, withBroker, withLedger } from '../servers.ts';
+import { printError } from '../terminal.ts';
 
 const NAME = 'reconcile';
+const TURN_MS = 500;
 
 /** @param stop ends it; what was restated stays */
 export function runReconcile(
@@ -30,18 +35,35 @@ export function runReconcile(
       return await withInstallationArchive((archive) =>
         withBroker(NAME, (broker) => {
           const parts = recountParts(broker, { pool, recountPool }, reading);
-          return reconcile(request, {
-            ...parts,
-            // What the broker no longer holds comes from the archive.
-            streams: withArchive(parts.streams, archive),
-            settleGraceMs,
-            partitionRecordsMax: PARTITION_RECORDS_MAX,
-            watcher,
-          });
+          const run = () =>
+            reconcile(request, {
+              ...parts,
+              // What the broker no longer holds comes from the archive.
+              streams: withArchive(parts.streams, archive),
+              settleGraceMs,
+              partitionRecordsMax: PARTITION_RECORDS_MAX,
+              watcher,
+            });
+          return request.apply || request.settle ? inTurn(pool, stop.signal, run) : run();
         }),
       );
     } finally {
       await recountPool.end();
     }
   });
+}
+
+/** After the run that writes now: it may be the scheduled one. */
+async function inTurn<T>(pool: Pool, stop: AbortSignal, run: () => Promise<T>): Promise<T> {
+  let lock = await takeRunLock(pool);
+  if (lock === undefined) printError('another reconcile writes now: this one waits for its end');
+  for (; lock === undefined; lock = await takeRunLock(pool)) {
+    await systemTimers.pause(TURN_MS, stop);
+    stop.throwIfAborted();
+  }
+  try {
+    return await run();
+  } finally {
+    await leaveRunLock(lock);
+  }
 }
