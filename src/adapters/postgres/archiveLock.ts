@@ -17,8 +17,7 @@ export class ArchiveLock {
   /** undefined: another archiver has it. */
   static async take(pool: Pool): Promise<ArchiveLock | undefined> {
     const client = await pool.connect();
-    // A connection that breaks meanwhile is found by `check`; unheard, it would end the process.
-    client.on('error', () => undefined);
+    client.on('error', hearBroken);
     try {
       const { rows } = await client.query('select pg_try_advisory_lock($1) as taken', [LOCK_ID]);
       if (rows[0]?.taken === true) return new ArchiveLock(client);
@@ -26,7 +25,7 @@ export class ArchiveLock {
       client.release(true);
       throw error;
     }
-    client.release();
+    giveBack(client);
     return undefined;
   }
 
@@ -35,8 +34,23 @@ export class ArchiveLock {
     await this.#client.query('select');
   }
 
-  /** Ends the session, and with it the lock. */
+  /** Another archiver can have it when this returns. */
   async release(): Promise<void> {
-    this.#client.release(true);
+    try {
+      await this.#client.query('select pg_advisory_unlock($1)', [LOCK_ID]);
+      giveBack(this.#client);
+    } catch {
+      // With the session the lock is gone.
+      this.#client.release(true);
+    }
   }
+}
+
+/** A connection that breaks meanwhile is found by `check`; unheard, it would end the process. */
+function hearBroken(): void {}
+
+/** To the pool, which hears of it from then on. */
+function giveBack(client: PoolClient): void {
+  client.off('error', hearBroken);
+  client.release();
 }

@@ -1,15 +1,26 @@
 /** The archive of the installation in the data folder, whether it runs or not. */
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { BucketError } from '../../adapters/s3/archiveBucket.ts';
 import { openArchive } from '../../archive/config.ts';
 import type { ArchiveStore } from '../../archive/ports.ts';
 import { CliError } from '../cliError.ts';
 import { dataDirectory, instanceEnvironment } from '../stack/instance.ts';
 
+/** A given folder counts from where the person is, whichever process uses it; the default is in the data folder. */
+export function archivePlace(
+  environment: Readonly<Record<string, string | undefined>>,
+  directory: string,
+): string {
+  const given = environment['CLICKLEDGER_ARCHIVE'];
+  if (!given) return join(directory, 'archive');
+  return /^\w+:\/\//.test(given) ? given : resolve(given);
+}
+
 /** The settings by which the archive is found. */
 export function archiveEnvironment(): Readonly<Record<string, string>> {
   const directory = dataDirectory();
-  return { CLICKLEDGER_ARCHIVE: join(directory, 'archive'), ...instanceEnvironment(directory) };
+  const environment = instanceEnvironment(directory);
+  return { ...environment, CLICKLEDGER_ARCHIVE: archivePlace(environment, directory) };
 }
 
 /** @throws CliError, SettingsError */

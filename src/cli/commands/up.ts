@@ -6,6 +6,7 @@
  */
 import { Command } from 'commander';
 import { SETTINGS } from '../../adapters/environment/settings.ts';
+import { archivePlace } from '../archive/installationArchive.ts';
 import { runDemo } from '../demo/demo.ts';
 import { prepareInstallation } from '../prepareInstallation.ts';
 import { dataDirectory, Instance } from '../stack/instance.ts';
@@ -72,8 +73,8 @@ async function start(stack: LocalStack, instance: Instance, interrupted: AbortSi
     CLICKLEDGER_USER_KEY_SALT: instance.secrets.userKeySalt,
     CLICKLEDGER_NODE: NODE_NAME,
     CLICKLEDGER_SPOOL_DIR: instance.path('spool'),
-    CLICKLEDGER_ARCHIVE: instance.path('archive'),
     ...givenSettings(process.env),
+    CLICKLEDGER_ARCHIVE: archivePlace(process.env, instance.directory),
     ...urls,
     CLICKLEDGER_DATA_DIR: instance.directory,
   };
