@@ -7,6 +7,7 @@ import { AuditService, auditPackage } from '../adapters/grpc/contract.ts';
 import { startGrpcServer } from '../adapters/grpc/server.ts';
 import { connectNats } from '../adapters/nats/connection.ts';
 import { RoutingLog } from '../adapters/nats/routingLog.ts';
+import { countDrift } from '../adapters/postgres/countDrift.ts';
 import { connectForRecount, connectPostgres } from '../adapters/postgres/pool.ts';
 import { readRestatements } from '../adapters/postgres/readRestatements.ts';
 import { readCheckpoints, readWindow } from '../adapters/postgres/readWindow.ts';
@@ -62,7 +63,7 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
     log.warn({ err: error }, 'what runs of an earlier process came to is said when the next one begins'),
   );
 
-  const metrics = new ReconcileMetrics();
+  const metrics = new ReconcileMetrics(() => countDrift(pool));
   const runner = new JobRunner({
     ledger: {
       begin: (startedBy, request) => beginJob(pool, startedBy, request),

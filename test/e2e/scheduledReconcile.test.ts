@@ -119,6 +119,11 @@ describe('the scheduled reconcile', { timeout: 240_000 }, () => {
     });
     const { rows } = await pool.query('select valid::float8 from ad_minute');
     expect(rows).toEqual([{ valid: 4 }]);
+    // The settlement passed by it, as it does an hour later: no run looks at it again, and it is not forgotten.
+    await pool.query(`insert into drift (ad_id, minute, run) select ad_id, minute, 1 from ad_minute`);
+    expect(await metric('clickledger_drift_open_windows')).toBe(1);
+    await pool.query('truncate drift');
+    expect(await metric('clickledger_drift_open_windows')).toBe(0);
     await pool.query(`update ad_minute set valid = valid - 1 where ad_id = 'shoes'`);
     await untilDrift(0);
     expect(await metric('clickledger_reconcile_runs_total{result="different"}')).toBeGreaterThan(0);

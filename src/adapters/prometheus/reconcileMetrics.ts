@@ -62,7 +62,20 @@ export class ReconcileMetrics {
     registers: [this.registry],
   });
 
-  constructor() {
+  /** @param openDrift windows of settled minutes that differ, asked at each look at the metrics */
+  constructor(openDrift: () => Promise<number>) {
+    new Gauge({
+      name: 'clickledger_drift_open_windows',
+      help: 'Windows of minutes that a run has passed which differed then, and were not restated since.',
+      registers: [this.registry],
+      async collect() {
+        // While the database is away it says what it said last.
+        await openDrift().then(
+          (windows) => this.set(windows),
+          () => undefined,
+        );
+      },
+    });
     // So that a first failure is a rise, and no new series.
     for (const result of RESULTS) this.#runs.inc({ result }, 0);
   }

@@ -17,7 +17,7 @@ const EQUAL: JobResult = {
 const done = (result: Partial<JobResult>): JobEnd => ({ state: 'DONE', result: { ...EQUAL, ...result } });
 
 async function valuesAfter(...ends: JobEnd[]): Promise<Record<string, number>> {
-  const metrics = new ReconcileMetrics();
+  const metrics = new ReconcileMetrics(async () => 0);
   for (const end of ends) metrics.ended(end, 1_500);
   const lines = (await metrics.registry.metrics()).split('\n').filter((line) => /^clickledger/.test(line));
   return Object.fromEntries(lines.map((line) => [line.split(' ')[0] ?? '', Number(line.split(' ')[1])]));
@@ -52,7 +52,7 @@ test('a run without an answer leaves what is known of the drift', async () => {
 });
 
 test('they are at /metrics and nowhere else', async () => {
-  const metrics = new ReconcileMetrics();
+  const metrics = new ReconcileMetrics(async () => 0);
   metrics.settledThrough(1_800_000_000_000);
   metrics.replayed(7);
   const server = serveMetrics('127.0.0.1', 0, metrics.registry);
@@ -64,4 +64,14 @@ test('they are at /metrics and nowhere else', async () => {
   expect(text).toContain('clickledger_settled_through_seconds 1800000000\n');
   expect(text).toContain('clickledger_reconcile_records_total 7\n');
   expect((await fetch(`${url}/`)).status).toBe(404);
+});
+
+test('windows that still differ are asked for at each look, and stay as they were while nobody answers', async () => {
+  const answers = [Promise.resolve(3), Promise.reject(new Error('away')), Promise.resolve(0)];
+  for (const answer of answers) answer.catch(() => undefined);
+  const metrics = new ReconcileMetrics(() => answers.shift() ?? Promise.resolve(-1));
+  const seen = [];
+  for (let look = 0; look < 3; look++)
+    seen.push(/^clickledger_drift_open_windows (.*)$/m.exec(await metrics.registry.metrics())?.[1]);
+  expect(seen).toEqual(['3', '3', '0']);
 });

@@ -1,0 +1,8 @@
+/** How many windows before `settled_through` a run found to differ, and nobody has restated yet. */
+import type { Pool } from 'pg';
+import { exactNumber } from './pool.ts';
+
+export async function countDrift(pool: Pool): Promise<number> {
+  const { rows } = await pool.query<{ windows: string }>('select count(*) as windows from drift');
+  return exactNumber(rows[0]?.windows ?? '0');
+}
