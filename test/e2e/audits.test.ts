@@ -90,7 +90,7 @@ describe('audits', { timeout: 240_000 }, () => {
     ingest = ingestClient(installation.ingestAddress);
     broker = await openBroker(await installation.natsUrl());
     const catalog = catalogClient(installation.ingestAddress);
-    const ads = ['shoes', 'hats', 'list', 'spread'].map((ad_id) => ({
+    const ads = ['shoes', 'hats', 'list', 'spread', 'judged'].map((ad_id) => ({
       ad_id,
       destination_url: 'https://shop.example/',
     }));
@@ -596,6 +596,39 @@ describe('audits', { timeout: 240_000 }, () => {
       resume();
       await audits.call('GetReconcile', {});
     });
+  });
+
+  test('a window that was judged again is held against what it was judged by last', async () => {
+    const user_agent =
+      'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/117.0.0.0 Safari/537.36 GTmetrix';
+    const [receipt] = await send(
+      click(700, { ad_id: 'judged', user_agent }),
+      click(701, { ad_id: 'judged' }),
+    );
+    await untilStored(2);
+    const window = { ad_id: 'judged', minute_ms: minute };
+    const fate = async () =>
+      (await audits.call('GetClick', { receipt: receipt ?? null })).records[0]?.disposition;
+    expect(await audits.call('VerifyWindow', window)).toMatchObject({
+      verdict: 'EQUAL',
+      stored: { valid: 2 },
+    });
+    expect(await fate()).toBe('VALID');
+    const words = ['reconcile', '--ads', 'judged', '--rules', '2', '--apply'];
+    const { exitCode, output } = await installation.run(...words);
+    expect(exitCode, output).toBe(0);
+    expect(await audits.call('VerifyWindow', window)).toMatchObject({
+      verdict: 'EQUAL',
+      stored: { valid: 1, general_invalid: 1 },
+    });
+    expect(await fate()).toBe('GIVT');
+    const proof = await audits.call('GetWindowProof', window);
+    expect(proof).toMatchObject({ rule_set_version: 2, counts: { valid: 1, general_invalid: 1 } });
+    const range = { ad_id: 'judged', from_ms: minute, to_ms: minute + MINUTE_MS };
+    const { clicks } = await audits.call('ListClicks', range);
+    expect(clicks.map(({ disposition }) => disposition)).toEqual(['GIVT', 'VALID']);
+    const { restatements } = await audits.call('ListRestatements', { cause: 'RECLASSIFY' });
+    expect(restatements).toMatchObject([{ ad_id: 'judged', rule_set_version: 2 }]);
   });
 
   test('what a stream holds no more is not guessed', async () => {

@@ -17,6 +17,7 @@ const WAIT_MS = 60_000;
 const POLL_MS = 50;
 const HORIZON_MS = 2_000;
 const ERROR_LEVEL = 50;
+const HOUR_MS = 3_600_000;
 
 describe('the scheduled reconcile', { timeout: 240_000 }, () => {
   let installation: Installation;
@@ -39,6 +40,8 @@ describe('the scheduled reconcile', { timeout: 240_000 }, () => {
       DEDUP_HORIZON: `${HORIZON_MS}ms`,
       CLICK_URL_TTL: '1s',
       MAX_FUTURE_SKEW: '1s',
+      // What is settled is not looked at again: the minutes of this test are not.
+      SETTLE_GRACE: '1h',
     });
     pool = new Pool({ connectionString: await installation.databaseUrl(), max: 2 });
     pool.on('error', () => undefined);
@@ -104,6 +107,17 @@ describe('the scheduled reconcile', { timeout: 240_000 }, () => {
     expect((await logLines()).filter(({ level }) => Number(level) >= ERROR_LEVEL)).toEqual([]);
     const { job } = await audits.call('GetReconcile', {});
     expect(job).toMatchObject({ started_by: 'SCHEDULE', request: { apply: false, settle: true } });
+  });
+
+  test('settles minutes that are over and equal, and no others', async () => {
+    const statusOf = async (minute_ms: number) =>
+      (await audits.call('GetWindowProof', { ad_id: 'shoes', minute_ms })).status;
+    await until('a minute is settled', async () => (await statusOf(minute - 2 * HOUR_MS)) === 'SETTLED');
+    expect(await statusOf(minute)).toBe('PROVISIONAL');
+    await until('the metric says so', async () => {
+      const settledMs = (await metric('clickledger_settled_through_seconds')) * 1_000;
+      return settledMs > minute - 2 * HOUR_MS && settledMs <= Date.now() - HOUR_MS;
+    });
   });
 
   test('shows what somebody altered in its metric and its log, and changes nothing', async () => {
