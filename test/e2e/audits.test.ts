@@ -499,7 +499,7 @@ describe('audits', { timeout: 240_000 }, () => {
         `update ad_minute set valid = valid + 1 where ad_id in ('shoes', 'hats') and minute = to_timestamp($1::bigint)`,
         [minute / 1_000],
       );
-      const request = { apply: true, ad_ids: ['shoes', 'hats'] };
+      const request = { apply: true, ad_ids: ['shoes', 'hats'], note: 'why' };
       const { job } = await audits.call('StartReconcile', request);
       expect(job).toMatchObject({ started_by: 'API', request });
       const done = await ended(job?.id ?? 0);
@@ -515,7 +515,8 @@ describe('audits', { timeout: 240_000 }, () => {
       expect(all.restatements.map(({ ad_id }) => ad_id)).toEqual(['shoes', 'hats']);
       expect(all.restatements[0]).toMatchObject({
         minute_ms: minute,
-        cause: 'RECONCILE',
+        cause: 'MANUAL',
+        note: 'why',
         run,
         rule_set_version: 1,
       });
@@ -536,7 +537,8 @@ describe('audits', { timeout: 240_000 }, () => {
       expect(await count({ ad_id: 'hats' })).toBe(1);
       expect(await count({ cause: 'LATE' })).toBe(0);
       expect(await count({ run: run + 1 })).toBe(0);
-      expect(await count({ run, cause: 'RECONCILE' })).toBe(2);
+      expect(await count({ run, cause: 'MANUAL' })).toBe(2);
+      expect(await count({ run, cause: 'RECONCILE' })).toBe(0);
       expect(await count({ from_ms: minute + MINUTE_MS })).toBe(0);
       expect(await count({ to_ms: minute + MINUTE_MS, from_ms: minute })).toBe(2);
       expect(await count({ applied_from_ms: startMs })).toBe(2);

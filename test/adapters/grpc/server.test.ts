@@ -12,13 +12,29 @@ import {
 import { loadSync } from '@grpc/proto-loader';
 import descriptor from 'protobufjs/ext/descriptor/index.js';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { ClickQueryService, ingestPackage, queryPackage } from '../../../src/adapters/grpc/contract.ts';
+import {
+  auditPackage,
+  ClickQueryService,
+  ingestPackage,
+  queryPackage,
+} from '../../../src/adapters/grpc/contract.ts';
 import { type GrpcServer, startGrpcServer } from '../../../src/adapters/grpc/server.ts';
 import { freePort } from '../../../src/cli/stack/freePort.ts';
 import type { ClickQueryServiceClient } from '../../../src/contract/generated/clickledger/v1/ClickQueryService.ts';
 
 const MODULES = resolve(import.meta.dirname, '../../../node_modules');
 const SERVICE = 'clickledger.v1.ClickQueryService';
+const AUDIT = 'clickledger.v1.AuditService';
+const AUDITS = [
+  'GetWindowProof',
+  'VerifyWindow',
+  'ListRestatements',
+  'ListClicks',
+  'GetClick',
+  'StartReconcile',
+  'GetReconcile',
+  'CancelReconcile',
+];
 const STOP_MS = 20_000;
 
 interface HealthClient extends Client {
@@ -275,7 +291,8 @@ describe('reflection', () => {
   }
 
   test.each([
-    ['the query service', queryPackage, [SERVICE], ['QueryAggregates']],
+    ['the query service', queryPackage, [SERVICE, AUDIT], ['QueryAggregates', ...AUDITS]],
+    ['the reconciler', auditPackage, [AUDIT], AUDITS],
     [
       'the gateway',
       ingestPackage,
