@@ -26,11 +26,10 @@ import { archiverParts, openArchive, withArchive } from '../archive/config.ts';
 import { repeat } from '../domain/repeat.ts';
 import { ArchiveLog } from './archiveLog.ts';
 import { auditService } from './auditService.ts';
-import { readConfig } from './config.ts';
+import { readConfig, replayersOpener } from './config.ts';
 import { JobRunner } from './jobRunner.ts';
 import { reconcile } from './reconcile.ts';
 import { runScheduled } from './schedule.ts';
-import { PARTITION_RECORDS_MAX } from './shardReplay.ts';
 
 const NAME = 'reconciler';
 const POSTGRES_CONNECTIONS_MAX = 8;
@@ -73,6 +72,7 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
     run: (request, watcher, stop) => {
       const reading = { nowMs, stop, troubled: watcher.troubled.bind(watcher) };
       const parts = recountParts(broker, { pool, recountPool }, reading);
+      const streams = withArchive(parts.streams, archive);
       return reconcile(
         {
           ...request,
@@ -82,9 +82,9 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
         },
         {
           ...parts,
-          streams: withArchive(parts.streams, archive),
+          streams,
+          openReplayers: replayersOpener({ streams, routing }, process.env, reading.troubled),
           settleGraceMs: config.settleGraceMs,
-          partitionRecordsMax: PARTITION_RECORDS_MAX,
           watcher,
         },
       );

@@ -15,7 +15,7 @@
  */
 import type { AdDifference, ShardDifference, WindowDifference } from '../domain/difference.ts';
 import { insist } from '../domain/insist.ts';
-import { Recount, type WindowSelection } from '../domain/recount.ts';
+import type { RecountedWindow, WindowSelection } from '../domain/recount.ts';
 import {
   type CountedShard,
   type ReplayRange,
@@ -27,16 +27,13 @@ import type { RestatementCause, RunStepOutcome } from '../domain/restatement.ts'
 import { checkRuleSet } from '../domain/ruleSet.ts';
 import { type Reclassification, RejudgedRules, type RulesInForce } from '../domain/rulesInForce.ts';
 import { settleableThroughMs } from '../domain/settlement.ts';
-import type { Routing } from '../domain/shardStreams.ts';
+import type { Routing, ShardStreams } from '../domain/shardStreams.ts';
 import type { Timers } from '../domain/timers.ts';
-import type { RecountSession, Restatements, Settling } from './ports.ts';
-import { type ReplayParts, replayShard } from './shardReplay.ts';
+import type { RecountSession, Replayers, ReplayOrder, Restatements, Settling } from './ports.ts';
 import { sideBySide } from './sideBySide.ts';
 
 /** Windows restated in one transaction. */
 export const CHUNK_WINDOWS = 500;
-/** One computes while the other's next portion is on its way; more than that gained nothing, and each has a fold. */
-const SHARDS_AT_A_TIME = 2;
 /** Ads whose sums are shown where clicks are judged again. */
 const ADS_SHOWN_MAX = 50;
 /** Windows so long before the first click that is judged again are compared too. */
@@ -45,7 +42,10 @@ const RETRY_PAUSE_FIRST_MS = 100;
 const RETRY_PAUSE_MAX_MS = 2_000;
 const RETRIES_MAX = 8;
 
-export interface ReconcileParts extends Omit<ReplayParts, 'rules' | 'recount' | 'drain' | 'onRecords'> {
+export interface ReconcileParts {
+  readonly streams: Pick<ShardStreams, 'state' | 'firstSequenceAt'>;
+  readonly routing: Routing;
+  readonly openReplayers: (recordsExpected: number) => Replayers;
   readonly openSession: () => Promise<RecountSession>;
   readonly restatements: Restatements;
   readonly settling: Settling;
@@ -53,6 +53,7 @@ export interface ReconcileParts extends Omit<ReplayParts, 'rules' | 'recount' | 
   readonly settleGraceMs: number;
   readonly timers: Timers;
   readonly watcher: ReconcileWatcher;
+  readonly stop: AbortSignal;
 }
 
 /** Hears how far it is. */
@@ -113,11 +114,18 @@ export async function reconcile(request: ReconcileRequest, parts: ReconcileParts
   const session = await parts.openSession();
   try {
     const asked = reclassificationOf(request);
-    const rules = rulesOf(parts.routing, session.reclassifications, asked);
+    const reclassifications = [...session.reclassifications, ...(asked === undefined ? [] : [asked])];
+    for (const { version } of reclassifications) checkRuleSet(version);
+    const rules = new RejudgedRules(parts.routing.table, reclassifications);
     const shards = session.shards.filter(({ floor }) => floor > 0);
     const ranges = await rangesOf(shards, selection, parts);
-    parts.watcher.begins(shards.length, expectedRecords(shards, ranges));
-    const replayed = await replay(shards, ranges, session, selection, { ...parts, rules });
+    const expected = expectedRecords(shards, ranges);
+    parts.watcher.begins(shards.length, expected);
+    const replayers = parts.openReplayers(expected);
+    const order = { selection, reclassifications };
+    const replayed = await replay(shards, ranges, session, order, replayers, parts).finally(() =>
+      replayers.close(),
+    );
     parts.watcher.allRead();
     const compared = await session.compare(selection);
     const { fromMs } = selection;
@@ -140,17 +148,6 @@ export async function reconcile(request: ReconcileRequest, parts: ReconcileParts
 /** What the run judges again; undefined: nothing. */
 function reclassificationOf({ rejudge, selection }: ReconcileRequest): Reclassification | undefined {
   return rejudge && { ...rejudge, fromMs: selection.fromMs, adIds: selection.adIds };
-}
-
-/** By which rules clicks are counted: as they were judged again last, this time included. */
-function rulesOf(
-  { table }: Routing,
-  recorded: readonly Reclassification[],
-  asked: Reclassification | undefined,
-): RulesInForce {
-  const all = asked === undefined ? recorded : [...recorded, asked];
-  for (const { version } of all) checkRuleSet(version);
-  return new RejudgedRules(table, all);
 }
 
 interface Plan {
@@ -234,34 +231,33 @@ async function replay(
   shards: readonly CountedShard[],
   ranges: readonly ReplayRange[],
   session: RecountSession,
-  selection: WindowSelection,
-  parts: ReconcileParts & { readonly rules: RulesInForce },
+  order: Pick<ReplayOrder, 'selection' | 'reclassifications'>,
+  replayers: Replayers,
+  { watcher, stop: stopAll }: ReconcileParts,
 ): Promise<{ records: number; shardsDiffering: number }> {
-  const recount = new Recount(selection);
   let added: Promise<void> = Promise.resolve();
   // The session takes one portion at a time.
-  const drain = () => {
-    added = added.then(async () => {
-      const windows = recount.take();
-      if (windows.length > 0) await session.add(windows);
-    });
+  const add = (windows: readonly RecountedWindow[]) => {
+    added = added.then(() => session.add(windows));
     return added;
   };
-  const onRecords = (count: number) => parts.watcher.onRecords(count);
+  const onRecords = (count: number) => watcher.onRecords(count);
   let records = 0;
   let shardsDiffering = 0;
-  await sideBySide(shards, SHARDS_AT_A_TIME, parts.stop, async (counted, stop) => {
+  await sideBySide(shards, replayers.lanes, stopAll, async (counted, stop) => {
     const range = ranges.find(({ shard }) => shard === counted.shard);
     if (range === undefined) return;
-    const replayed = await replayShard(range, counted.records, { ...parts, recount, drain, onRecords, stop });
+    const replayed = await replayers.replay(
+      { range, recordsMost: counted.records, ...order },
+      { add, onRecords, stop },
+    );
     records += replayed.records;
     // The shard's row sums its whole stream.
-    if (selection.fromMs !== undefined) return;
+    if (order.selection.fromMs !== undefined) return;
     const differences = shardDifferences(counted, replayed);
-    for (const difference of differences) parts.watcher.shardDiffers(difference);
+    for (const difference of differences) watcher.shardDiffers(difference);
     if (differences.length > 0) shardsDiffering += 1;
   });
-  await drain();
   return { records, shardsDiffering };
 }
 

@@ -18,7 +18,7 @@ import {
 import type { RulesInForce } from '../domain/rulesInForce.ts';
 import { examineMessage, type Routing, type ShardStreams } from '../domain/shardStreams.ts';
 import { WholeFold } from '../domain/wholeFold.ts';
-import type { Spill } from './ports.ts';
+import type { ReplayedShard, Spill } from './ports.ts';
 
 /** Records whose identities are in memory at a time, of each shard that is replayed: with 67 bytes each, 67 MB. */
 export const PARTITION_RECORDS_MAX = 1_000_000;
@@ -35,11 +35,6 @@ export interface ReplayParts {
   /** Hears how many records were read since it was called last. */
   readonly onRecords: (records: number) => void;
   readonly stop: AbortSignal;
-}
-
-export interface ReplayedShard {
-  readonly records: number;
-  readonly deadLetters: number;
 }
 
 /** @param recordsMost no more than so many are expected in the range */

@@ -55,10 +55,11 @@ function run(request: Partial<ReconcileRequest>, world: World = {}) {
         table: RoutingTable.create(1, { kind: 'created', shards: 1, rules: RULES }),
         readThrough: () => Promise.resolve(),
       },
-      newSpill: () => {
-        throw new Error('there is nothing to spill');
-      },
-      partitionRecordsMax: 1,
+      openReplayers: () => ({
+        lanes: 1,
+        replay: () => Promise.reject(new Error('there is nothing to replay')),
+        close: async () => undefined,
+      }),
       openSession: async () => {
         note('open');
         return {

@@ -7,7 +7,8 @@ import { encodeClickBatch, encodeClickRecord } from '../../src/adapters/nats/cli
 import { Recount, type RecountedWindow, type WindowSelection } from '../../src/domain/recount.ts';
 import { RoutingTable } from '../../src/domain/routingTable.ts';
 import { addCounts, emptyCounts, type WindowCounts } from '../../src/domain/windowCounts.ts';
-import { type ReplayedShard, replayShard } from '../../src/reconciler/shardReplay.ts';
+import type { ReplayedShard } from '../../src/reconciler/ports.ts';
+import { replayShard } from '../../src/reconciler/shardReplay.ts';
 import { NOON_MS, RULES, recordOf, uuid7At } from '../support/clicks.ts';
 import { MemoryStreams } from '../support/memoryStream.ts';
 import { naiveCount } from '../support/naiveCount.ts';

@@ -2,13 +2,11 @@
  * What a recount reads and writes, put together of the adapters in one place: for the command that reconciles, and for
  * the reconciler process.
  */
-import { tmpdir } from 'node:os';
 import type { JetStreamClient, JetStreamManager } from 'nats';
 import type { Pool } from 'pg';
 import { UndecidedError } from '../../domain/replayRange.ts';
 import type { Reclassification } from '../../domain/rulesInForce.ts';
 import type { Routing, ShardStreams } from '../../domain/shardStreams.ts';
-import { SpillFiles } from '../disk/spillFiles.ts';
 import { decodeClickBatch } from '../nats/clickBatchCodec.ts';
 import { ClickReader } from '../nats/clickReader.ts';
 import { listShards, readStreamState } from '../nats/clickStreams.ts';
@@ -49,7 +47,6 @@ export function recountParts(broker: RecountBroker, { pool, recountPool }: Recou
   return {
     streams: streamsOf(broker, reading),
     routing: broker.routing,
-    newSpill: (parts: number) => SpillFiles.create(tmpdir(), parts),
     openSession: async () => {
       const session = await RecountSession.open(recountPool);
       // A comparison may take long, and hears of nothing else.

@@ -10,6 +10,7 @@ import { aborted } from '../stack/interrupts.ts';
 import { bunCommand } from '../stack/tools.ts';
 import { publishClicks } from './benchClicks.ts';
 import { BenchInstallation } from './benchInstallation.ts';
+import { familyMemory } from './familyMemory.ts';
 import { median } from './median.ts';
 
 /** The end of counting is seen at a flush: with the interval of production it would be up to 10 s late. */
@@ -29,7 +30,7 @@ export interface ReplayRound {
   readonly windows: number;
   readonly livePerSecond: number;
   readonly replayPerSecond: number;
-  /** The most that the replaying process ever had in memory. */
+  /** The most that the replaying process, with those that it began, was seen to have in memory. */
   readonly replayPeakBytes: number;
 }
 
@@ -118,6 +119,7 @@ async function reconcile(records: number, { environment }: BenchInstallation): P
     stdout: 'pipe',
     stderr: 'pipe',
   });
+  const peak = peakMemory(command.pid, command.exited);
   const [output, complaint] = await Promise.all([command.stdout.text(), command.stderr.text()]);
   await command.exited;
   const last = output.trimEnd().split('\n').at(-1) ?? '';
@@ -128,6 +130,20 @@ async function reconcile(records: number, { environment }: BenchInstallation): P
   return {
     windows: Number(summary['windows']),
     perSecond: Number(summary['records_per_second']),
-    peakBytes: command.resourceUsage()?.maxRSS ?? 0,
+    peakBytes: await peak,
   };
+}
+
+/** The most that the process and its own processes were seen to have. */
+async function peakMemory(pid: number, exited: Promise<number>): Promise<number> {
+  let hasEnded = false;
+  void exited.then(() => {
+    hasEnded = true;
+  });
+  let peak = 0;
+  while (!hasEnded) {
+    peak = Math.max(peak, await familyMemory(pid));
+    await Bun.sleep(POLL_MS);
+  }
+  return peak;
 }

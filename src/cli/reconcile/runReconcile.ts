@@ -6,14 +6,14 @@ import { leaveRunLock, takeRunLock } from '../../adapters/postgres/runLock.ts';
 import { recountParts } from '../../adapters/recount/recountParts.ts';
 import { systemTimers } from '../../adapters/system/timers.ts';
 import { withArchive } from '../../archive/config.ts';
+import { replayersOpener } from '../../reconciler/config.ts';
 import {
   type Reconciled,
   type ReconcileRequest,
   type ReconcileWatcher,
   reconcile,
 } from '../../reconciler/reconcile.ts';
-import { PARTITION_RECORDS_MAX } from '../../reconciler/shardReplay.ts';
-import { withInstallationArchive } from '../archive/installationArchive.ts';
+import { archiveEnvironment, withInstallationArchive } from '../archive/installationArchive.ts';
 import { installation, withBroker, withLedger } from '../servers.ts';
 import { printError } from '../terminal.ts';
 
@@ -35,15 +35,11 @@ export function runReconcile(
       return await withInstallationArchive((archive) =>
         withBroker(NAME, (broker) => {
           const parts = recountParts(broker, { pool, recountPool }, reading);
-          const run = () =>
-            reconcile(request, {
-              ...parts,
-              // What the broker no longer holds comes from the archive.
-              streams: withArchive(parts.streams, archive),
-              settleGraceMs,
-              partitionRecordsMax: PARTITION_RECORDS_MAX,
-              watcher,
-            });
+          // What the broker no longer holds comes from the archive.
+          const streams = withArchive(parts.streams, archive);
+          const environment = { ...process.env, ...archiveEnvironment() };
+          const openReplayers = replayersOpener({ ...broker, streams }, environment, reading.troubled);
+          const run = () => reconcile(request, { ...parts, streams, openReplayers, settleGraceMs, watcher });
           return request.apply || request.settle ? inTurn(pool, stop.signal, run) : run();
         }),
       );

@@ -1,0 +1,34 @@
+/** What a process that reconciles and those that replay shards for it tell each other. Plain data, copied on its way. */
+import type { RecountedWindow, WindowSelection } from '../../domain/recount.ts';
+import type { ReplayRange } from '../../domain/replayRange.ts';
+import type { Reclassification } from '../../domain/rulesInForce.ts';
+
+export type ToReplayer =
+  | {
+      readonly kind: 'replay';
+      readonly order: {
+        readonly range: ReplayRange;
+        readonly recordsMost: number;
+        readonly selection: WindowSelection;
+        readonly reclassifications: readonly Reclassification[];
+      };
+      /** The routing table is read to at least here. */
+      readonly routingSequence: number;
+    }
+  /** The windows that were sent last are stored: the next ones may come. */
+  | { readonly kind: 'stored' };
+
+export type FromReplayer =
+  /** It listens: what is sent to it earlier is lost. */
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'windows'; readonly windows: readonly RecountedWindow[] }
+  | { readonly kind: 'records'; readonly records: number }
+  | { readonly kind: 'troubled'; readonly message: string }
+  | { readonly kind: 'done'; readonly records: number; readonly deadLetters: number }
+  | { readonly kind: 'failed'; readonly why: ReplayFailure };
+
+export interface ReplayFailure {
+  /** Names its class, for those that say that nothing can be decided. */
+  readonly name: string;
+  readonly message: string;
+}

@@ -1,0 +1,54 @@
+/** Shards replayed in this process: one computes while the other's next portion is on its way. */
+import { Recount } from '../domain/recount.ts';
+import { RejudgedRules } from '../domain/rulesInForce.ts';
+import type { Routing, ShardStreams } from '../domain/shardStreams.ts';
+import type { ReplayedShard, Replayers, ReplayHooks, ReplayOrder, Spill } from './ports.ts';
+import { replayShard } from './shardReplay.ts';
+
+/** More than that gained nothing, and each has a fold. */
+const LANES = 2;
+/** Fewer records are read faster than processes are started and fetch their routing tables. */
+const PROCESSES_FROM_RECORDS = 500_000;
+
+export interface InlineParts {
+  readonly streams: ShardStreams;
+  readonly routing: Routing;
+  readonly newSpill: (parts: number) => Spill;
+  readonly partitionRecordsMax: number;
+}
+
+export class InlineReplayers implements Replayers {
+  readonly lanes = LANES;
+  readonly #parts: InlineParts;
+
+  constructor(parts: InlineParts) {
+    this.#parts = parts;
+  }
+
+  async replay(order: ReplayOrder, { add, onRecords, stop }: ReplayHooks): Promise<ReplayedShard> {
+    const { range, recordsMost, selection, reclassifications } = order;
+    const recount = new Recount(selection);
+    const drain = async () => {
+      const windows = recount.take();
+      if (windows.length > 0) await add(windows);
+    };
+    const rules = new RejudgedRules(this.#parts.routing.table, reclassifications);
+    const parts = { ...this.#parts, rules, recount, drain, onRecords, stop };
+    const replayed = await replayShard(range, recordsMost, parts);
+    await drain();
+    return replayed;
+  }
+
+  async close(): Promise<void> {
+    // There is nothing of its own.
+  }
+}
+
+/** Much is replayed by processes, for the processors that there are; little in this one. */
+export function replayersFor(
+  recordsExpected: number,
+  inline: InlineParts,
+  openProcesses: () => Replayers,
+): Replayers {
+  return recordsExpected < PROCESSES_FROM_RECORDS ? new InlineReplayers(inline) : openProcesses();
+}
