@@ -165,3 +165,15 @@ describe('clickledger query', () => {
     );
   });
 });
+
+describe('clickledger reconcile', () => {
+  it.each([
+    // No ad at all would be equal to whatever the streams say.
+    [['--ads', ','], "'--ads <ids>' argument ',' is invalid"],
+    [['--settle', '--ads', 'shoes'], '--settle settles minutes for all ads: right is without --ads'],
+  ])('with %j is wrong use, and looks for no server', async (words, said) => {
+    const { exitCode, error } = await run('reconcile', ...words);
+    expect(exitCode).toBe(2);
+    expect(error).toContain(said);
+  });
+});

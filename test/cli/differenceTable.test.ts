@@ -48,6 +48,14 @@ describe('a difference', () => {
     expect(line.slice(2)).toEqual(['other clicks, equal counts', 'not what the stream says']);
   });
 
+  test('found by judging again is said to be that, whatever the streams say', () => {
+    const judgedAgain = difference({ after: { ...ZEROS, givt: 1n } });
+    expect(differenceLine(judgedAgain, 2)[3]).toBe('judged again by rule set 2');
+    expect(JSON.parse(differenceJson(judgedAgain, false, 2))).toMatchObject({
+      why: 'judged again by rule set 2',
+    });
+  });
+
   test('shows an ad that a terminal would obey as what it is', () => {
     expect(differenceLine(difference({ adId: 'a\u001b[2J' }))[0]).toBe('a\\u001b[2J');
   });

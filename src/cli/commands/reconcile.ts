@@ -42,7 +42,7 @@ export function reconcileCommand(): Command {
       '--from <time>',
       'compare from here on: a span back such as -7d, an ISO 8601 time (UTC), now, or "settled": where the settled minutes end',
     )
-    .option('--to <time>', 'likewise; the range ends before it')
+    .option('--to <time>', 'with --from: where the range ends, likewise')
     .option('--ads <ids>', 'compare only these ads, with commas between', commaList)
     .option('--apply', 'take the differences away, each with a restatement; of the whole range, settle too')
     .option('--settle', 'settle the minutes that are equal')
@@ -70,13 +70,13 @@ later one. Clicks that come later are judged by the rules in force: ./clickledge
 
 Exit codes: 0 equal, or every difference restated; 1 differences; 2 not decided, or wrong use; 130 Ctrl-C.
 
-Example:
+Examples:
   ./clickledger reconcile --from -7d --to now --apply
   ./clickledger reconcile --from settled --settle`;
 
 async function reconcileCounts(options: ReconcileOptions): Promise<void> {
   const nowMs = () => performance.now();
-  const report = new ReconcileReport(options.json === true, nowMs);
+  const report = new ReconcileReport(options.json === true, nowMs, options.rules);
   const stop = new AbortController();
   const interrupted = interrupts(() => process.exit(EXIT_INTERRUPTED));
   interrupted.addEventListener('abort', () => stop.abort(new CliError('stopped')));
@@ -122,6 +122,8 @@ function requestOf(options: ReconcileOptions, nowMs: number): ReconcileRequest {
   if (note?.trim() === '') throw new CliError('--note is empty: right is a few words, or no --note');
   if (options.rules !== undefined && (options.settle === true || from === SETTLED))
     throw new CliError('--rules judges again what is counted: right is without --settle and --from settled');
+  if (options.settle === true && ads !== undefined)
+    throw new CliError('--settle settles minutes for all ads: right is without --ads');
   const isWhole = from === undefined && to === undefined && ads === undefined;
   const selection = selectionOf(options, nowMs);
   return {
@@ -153,7 +155,10 @@ function selectionOf({ from, to, ads }: ReconcileOptions, nowMs: number): Window
 }
 
 function commaList(text: string, before: readonly string[] = []): readonly string[] {
-  return [...before, ...text.split(',')];
+  const given = text.split(',');
+  if (given.includes(''))
+    throw new InvalidArgumentError('Right are ad ids with commas between, such as shoes,hats.');
+  return [...before, ...given];
 }
 
 function ruleSetOption(text: string): number {

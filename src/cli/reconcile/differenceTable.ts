@@ -24,10 +24,15 @@ const AD_COLUMNS: readonly PlainColumn[] = [
 const AD_CHARACTERS = 24;
 const FINGERPRINTS: readonly (keyof WindowCounts)[] = ['fingerprintHigh', 'fingerprintLow'];
 
-/** A difference's line of the table. */
-export function differenceLine(difference: WindowDifference): readonly string[] {
+/** A difference's line of the table. @param rules the rule set by which it was judged again, if any */
+export function differenceLine(difference: WindowDifference, rules?: number): readonly string[] {
   const { adId, minute } = difference;
-  return [shortened(printable(adId)), formatMinute(minute), whatDiffers(difference), whyDiffers(difference)];
+  return [
+    shortened(printable(adId)),
+    formatMinute(minute),
+    whatDiffers(difference),
+    whyDiffers(difference, rules),
+  ];
 }
 
 /** An ad's line of the table of ads. */
@@ -53,9 +58,10 @@ function whatDiffers(difference: Pick<WindowDifference, 'before' | 'after'>): st
 }
 
 /** Why a window differs, in words. */
-export function whyDiffers({ late, needsLongerReplay }: WindowDifference): string {
+function whyDiffers({ late, needsLongerReplay }: WindowDifference, rules?: number): string {
   if (needsLongerReplay) return 'late repeats taken out by a longer reconcile: needs one as long';
-  if (late === 0) return 'not what the stream says';
+  if (late === 0)
+    return rules === undefined ? 'not what the stream says' : `judged again by rule set ${rules}`;
   return `${formatCountOf(late, 'repeat')} after the dedup horizon`;
 }
 
@@ -64,7 +70,7 @@ export function shardDifferenceLine({ shard, what, stored, recounted }: ShardDif
 }
 
 /** One line of JSON; sums as texts, because they may be beyond 2^53. */
-export function differenceJson(difference: WindowDifference, restated: boolean): string {
+export function differenceJson(difference: WindowDifference, restated: boolean, rules?: number): string {
   return JSON.stringify({
     kind: 'window',
     ad_id: difference.adId,
@@ -72,7 +78,7 @@ export function differenceJson(difference: WindowDifference, restated: boolean):
     before: totalsJson(difference.before),
     after: totalsJson(difference.after),
     late: difference.late,
-    why: whyDiffers(difference),
+    why: whyDiffers(difference, rules),
     restated,
   });
 }

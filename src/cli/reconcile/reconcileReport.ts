@@ -23,6 +23,7 @@ const TABLE_LINES_MAX = 50;
 export class ReconcileReport implements ReconcileWatcher {
   readonly #json: boolean;
   readonly #nowMs: () => number;
+  readonly #rules: number | undefined;
   readonly #lines: (readonly string[])[] = [];
   readonly #shardLines: string[] = [];
   readonly #adLines: (readonly string[])[] = [];
@@ -30,8 +31,10 @@ export class ReconcileReport implements ReconcileWatcher {
   #startMs: number;
   #readMs = 0;
 
-  constructor(json: boolean, nowMs: () => number) {
+  /** @param rules the rule set by which clicks are judged again, if they are */
+  constructor(json: boolean, nowMs: () => number, rules: number | undefined) {
     this.#json = json;
+    this.#rules = rules;
     this.#nowMs = nowMs;
     this.#startMs = nowMs();
   }
@@ -56,8 +59,8 @@ export class ReconcileReport implements ReconcileWatcher {
   }
 
   windowDiffers(difference: WindowDifference, restated: boolean): void {
-    if (this.#json) print(differenceJson(difference, restated));
-    else if (this.#lines.length < TABLE_LINES_MAX) this.#lines.push(differenceLine(difference));
+    if (this.#json) print(differenceJson(difference, restated, this.#rules));
+    else if (this.#lines.length < TABLE_LINES_MAX) this.#lines.push(differenceLine(difference, this.#rules));
   }
 
   adDiffers(difference: AdDifference): void {
