@@ -11,6 +11,7 @@ import { CliError } from '../cliError.ts';
 import { formatCount } from '../format.ts';
 import type { TimeRange } from '../query/timeRange.ts';
 import { showLive } from '../terminal.ts';
+import { nothingArchived } from './archiveTable.ts';
 
 /** A bucket's files are copied to `TMPDIR` first; more of them are too many. */
 const BYTES_MAX = 32 * 2 ** 30;
@@ -27,7 +28,9 @@ export async function withArchiveFiles<T>(
   const files: FetchedFile[] = [];
   try {
     const wanted = within(await readArchivedStreams(store), range);
-    checkBytes(wanted, store.place);
+    if (wanted.length === 0)
+      throw new CliError(range === undefined ? nothingArchived(store.place) : nothingThen(store.place));
+    checkBytes(wanted);
     for (const [stream, segment] of wanted) {
       showLive(`${formatCount(files.length)} of ${formatCount(wanted.length)} files`);
       files.push(await fetchSegment(store, stream, segment));
@@ -54,9 +57,11 @@ function within(streams: readonly ArchivedStream[], range: TimeRange | undefined
   );
 }
 
-function checkBytes(wanted: readonly Wanted[], place: string): void {
-  if (wanted.length === 0)
-    throw new CliError(`${place} holds nothing of that time: ./clickledger archive shows what it holds`);
+function nothingThen(place: string): string {
+  return `${place} holds nothing of that time: ./clickledger archive shows what it holds`;
+}
+
+function checkBytes(wanted: readonly Wanted[]): void {
   const bytes = wanted.reduce((sum, [, segment]) => sum + segment.bytes, 0);
   if (bytes > BYTES_MAX)
     throw new CliError(

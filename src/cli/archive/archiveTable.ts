@@ -25,7 +25,7 @@ interface Sums {
 
 export function renderArchive(streams: readonly ArchivedStream[], place: string): string {
   const filled = streams.filter(({ segments }) => segments.length > 0);
-  if (filled.length === 0) return `nothing is archived in ${place} yet: ./clickledger archive run`;
+  if (filled.length === 0) return nothingArchived(place);
   const lines = filled.map((stream) => {
     const { segments } = stream;
     const [first, last] = [segments[0], segments.at(-1)];
@@ -39,6 +39,10 @@ export function renderArchive(streams: readonly ArchivedStream[], place: string)
   });
   const total = ['total', '', '', '', ...cells(sumsOf(filled))].map((cell) => styled('bold', cell));
   return `${renderPlainTable(COLUMNS, [...lines, total])}\n${formatCountOf(filled.length, 'stream')} in ${place}`;
+}
+
+export function nothingArchived(place: string): string {
+  return `nothing is archived in ${place} yet: ./clickledger archive run`;
 }
 
 function cells({ files, records, bytes, messageBytes }: Sums): string[] {

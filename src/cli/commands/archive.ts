@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { readArchivedStreams } from '../../archive/manifest.ts';
 import { verifyArchive } from '../../archive/verifyArchive.ts';
 import { UndecidedError } from '../../domain/replayRange.ts';
-import { archiveJson, renderArchive } from '../archive/archiveTable.ts';
+import { archiveJson, nothingArchived, renderArchive } from '../archive/archiveTable.ts';
 import { withInstallationArchive } from '../archive/installationArchive.ts';
 import { runArchiver } from '../archive/runArchiver.ts';
 import { CliError } from '../cliError.ts';
@@ -81,13 +81,16 @@ async function verify(): Promise<void> {
     showLive(`${formatCount(read)} bytes read`);
   };
   try {
-    const { streams, files, bytes, damages } = await withInstallationArchive((store) =>
-      verifyArchive(store, onFile, stop),
-    );
+    const { place, streams, files, bytes, damages } = await withInstallationArchive(async (store) => ({
+      place: store.place,
+      ...(await verifyArchive(store, onFile, stop)),
+    }));
     showLive('');
     for (const damage of damages) printError(damage);
     const verified = `${formatCountOf(files, 'file')} of ${formatCountOf(streams, 'stream')}, ${formatCountOf(bytes, 'byte')}`;
-    if (damages.length === 0) print(`whole: ${verified}`);
+    // Whole would be said of a folder that was mistyped, too.
+    if (files === 0 && damages.length === 0) print(nothingArchived(place));
+    else if (damages.length === 0) print(`whole: ${verified}`);
     else {
       printError(`damaged: ${formatCountOf(damages.length, 'file')}; looked at ${verified}`);
       process.exitCode = EXIT_DAMAGED;
