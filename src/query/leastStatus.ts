@@ -27,8 +27,8 @@ export function belowLeastStatus(
 export function unknownThen({ settledThroughMs }: Settlement, range: TimeRange): string | undefined {
   if (range.toMs <= settledThroughMs) return undefined;
   if (settledThroughMs === -Infinity)
-    return 'no minute was settled at as_of_ms, and what was not is not written down: right is a later as_of_ms';
-  return `at as_of_ms minutes were settled only before ${shown(settledThroughMs)} (${settledThroughMs}), and what was not is not written down: right is a to_ms of at most that, or a later as_of_ms`;
+    return 'no minute was settled at as_of_ms, and only settled ones have a past: right is a later as_of_ms';
+  return `at as_of_ms minutes were settled only before ${shown(settledThroughMs)} (${settledThroughMs}), and only settled ones have a past: right is a to_ms of at most that, or a later as_of_ms`;
 }
 
 function borderWords(needed: RowStatus, { settledThroughMs, closedThroughMs }: Settlement): string {

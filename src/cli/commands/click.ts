@@ -23,6 +23,10 @@ export function clickCommand(): Command {
     .argument('<click-id>', 'the UUIDv7 of the click, as `clid` in the address to which a click URL leads')
     .option('--ad <id>', 'its ad: searches only the shards of that one')
     .option('--json', 'print the answer as the audit service gave it')
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 found; 2 not: no such click, wrong use, or the audit service is away.',
+    )
     .action(showClick);
 }
 

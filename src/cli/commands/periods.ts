@@ -10,7 +10,7 @@ const NAME = 'periods';
 
 export function periodsCommand(): Command {
   return new Command(NAME)
-    .description('show the billing periods, with their sums and what was booked in each of earlier ones')
+    .description('show the billing periods, with their sums and what was booked in each for earlier ones')
     .option('--json', 'print a JSON object a line')
     .action(periods);
 }

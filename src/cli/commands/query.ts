@@ -45,8 +45,16 @@ export function queryCommand(): Command {
     )
     .option('--as-of <time>', 'the counts as they stood then; only of minutes that were settled')
     .option('--json', 'print the answer as the query service gave it')
+    .addHelpText('after', HELP)
     .action(query);
 }
+
+const HELP = `
+Exit codes: 0 answered; 2 not: wrong use, less than --min-status, or the query service is away.
+
+Examples:
+  ./clickledger query shoes hats --from -7d --granularity day
+  ./clickledger query shoes --from 2026-10-01 --to 2026-11-01 --granularity month --min-status final`;
 
 async function query(adIds: readonly string[], options: QueryOptions): Promise<void> {
   endWithClosedPipe();

@@ -80,7 +80,7 @@ async function start(stack: LocalStack, instance: Instance, interrupted: AbortSi
   };
   const complete = { ...process.env, ...environment };
   const applied = await prepareInstallation(complete);
-  row('migrations', applied.length === 0 ? 'up to date' : `applied ${applied.join(', ')}`);
+  row('migrations', migrationWords(applied));
   interrupted.throwIfAborted();
   await stack.startServices(complete);
   interrupted.throwIfAborted();
@@ -88,6 +88,11 @@ async function start(stack: LocalStack, instance: Instance, interrupted: AbortSi
   printEndpoints(instance, environment);
   print('ready');
   return complete;
+}
+
+function migrationWords(applied: readonly string[]): string {
+  if (applied.length === 0) return 'up to date';
+  return applied.length === 1 ? `applied ${applied[0]}` : `applied ${applied[0]} to ${applied.at(-1)}`;
 }
 
 /** Nothing was accepted yet: there is nothing to flush. */
