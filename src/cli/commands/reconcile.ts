@@ -157,7 +157,7 @@ function selectionOf({ from, to, ads }: ReconcileOptions, nowMs: number): Window
 function commaList(text: string, before: readonly string[] = []): readonly string[] {
   const given = text.split(',');
   if (given.includes(''))
-    throw new InvalidArgumentError('Right are ad ids with commas between, such as shoes,hats.');
+    throw new InvalidArgumentError('Right is ad ids with commas between, such as shoes,hats.');
   return [...before, ...given];
 }
 
