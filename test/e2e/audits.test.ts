@@ -18,20 +18,11 @@ import { AuditClient } from '../support/auditClient.ts';
 import { recordOf, uuid7At } from '../support/clicks.ts';
 import { Counts } from './counts.ts';
 import { Installation } from './installation.ts';
+import { until, untilStored } from './until.ts';
 
 const MINUTE_MS = 60_000;
-const WAIT_MS = 60_000;
-const POLL_MS = 20;
 const LISTED = 10_000;
 const CODES = { VALID: 1, REPEAT: 2, GIVT: 3, SIVT: 4, DEFECTIVE: 5, TEST: 6 } as const;
-
-async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + WAIT_MS;
-  while (!(await holds())) {
-    if (performance.now() > deadline) throw new Error(`in vain: ${what}`);
-    await Bun.sleep(POLL_MS);
-  }
-}
 
 /** As audit.proto says how a third party computes it, with nothing of the code that is examined. */
 function fingerprint(clicks: readonly (readonly [clickId: string, disposition: keyof typeof CODES])[]) {
@@ -70,12 +61,9 @@ describe('audits', { timeout: 240_000 }, () => {
     });
   }
 
-  async function untilStored(records: number): Promise<void> {
+  async function untilMoreStored(records: number): Promise<void> {
     stored += records;
-    await until(`${stored} records are stored`, async () => {
-      const { rows } = await pool.query('select sum(records)::float8 as records from shard');
-      return rows[0].records >= stored;
-    });
+    await untilStored(pool, stored);
   }
 
   beforeAll(async () => {
@@ -127,7 +115,7 @@ describe('audits', { timeout: 240_000 }, () => {
         const [receipt] = await send(one);
         if (receipt !== undefined) receipts[name] = receipt;
       }
-      await untilStored(Object.keys(sent).length);
+      await untilMoreStored(Object.keys(sent).length);
     });
 
     test('a proof says what a window is counted from, and agrees with a query and with what was sent', async () => {
@@ -230,7 +218,7 @@ describe('audits', { timeout: 240_000 }, () => {
         40,
       );
       const ack = await broker.client.publish(clickSubject(shard), encodeClickBatch(1, [torn, misrouted]));
-      await untilStored(2);
+      await untilMoreStored(2);
       const { records } = await audits.call('GetClick', { click_id: id(801) });
       expect(records).toMatchObject([
         { disposition: 'DEAD_LETTER', reason: 'misrouted', ad_id: 'shoes', click_id: id(801), minute_ms: 0 },
@@ -354,7 +342,7 @@ describe('audits', { timeout: 240_000 }, () => {
         const taken = await send(...clicks);
         for (const [index, receipt] of taken.entries()) sent.set(key(receipt), clicks[index] ?? {});
       }
-      await untilStored(LISTED);
+      await untilMoreStored(LISTED);
     });
 
     test('pages show each click once, in order, also while others come', async () => {
@@ -368,7 +356,7 @@ describe('audits', { timeout: 240_000 }, () => {
         page_token = page.next_page_token;
         if (seen.length < 3_000) {
           await send(click(50_000 + seen.length, { ad_id: 'list', event_time_ms: minute }));
-          await untilStored(1);
+          await untilMoreStored(1);
         }
       } while (page_token !== '');
       expect(seen).toHaveLength(LISTED);
@@ -447,7 +435,7 @@ describe('audits', { timeout: 240_000 }, () => {
       event_time_ms: minute,
     }));
     const taken = await send(...spread);
-    await untilStored(spread.length);
+    await untilMoreStored(spread.length);
     const shards = [...new Set(taken.map(({ shard }) => shard))].sort();
     expect(shards).toHaveLength(3);
     const window = { ad_id: 'spread', minute_ms: minute };
@@ -607,7 +595,7 @@ describe('audits', { timeout: 240_000 }, () => {
       click(700, { ad_id: 'judged', user_agent }),
       click(701, { ad_id: 'judged' }),
     );
-    await untilStored(2);
+    await untilMoreStored(2);
     const window = { ad_id: 'judged', minute_ms: minute };
     const fate = async () =>
       (await audits.call('GetClick', { receipt: receipt ?? null })).records[0]?.disposition;

@@ -18,6 +18,7 @@ import { countClick, emptyCounts, minuteOf } from '../../src/domain/windowCounts
 import { openBroker } from '../adapters/nats/clicks.ts';
 import { uuid7At } from '../support/clicks.ts';
 import { Installation } from './installation.ts';
+import { until, untilStored } from './until.ts';
 
 const REAL_FILE = path.resolve(import.meta.dirname, '../../../shared/data/talkingdata-clicks.csv.gz');
 const ROWS = 12_000;
@@ -25,8 +26,6 @@ const KILLS = 10;
 /** Of the next portion that is restated: it has 500. */
 const KILL_AT_ROW = 100;
 const MAP = 'ad_id=app,event_time=click_time';
-const WAIT_MS = 60_000;
-const POLL_MS = 20;
 const MINUTE_MS = 60_000;
 
 /** Rows of the real file, which is not ours to ship; where it is not, made ones of the same kind. */
@@ -59,21 +58,6 @@ async function reconcile(installation: Installation, ...words: readonly string[]
     .filter(({ kind }) => kind === 'window')
     .map(({ ad_id, minute, why, late }) => ({ key: `${ad_id} ${minute}`, why, late }));
   return { exitCode, windows, summary: lines.find(({ kind }) => kind === 'summary') ?? {}, output };
-}
-
-async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + WAIT_MS;
-  while (!(await holds())) {
-    if (performance.now() > deadline) throw new Error(`in vain: ${what}`);
-    await Bun.sleep(POLL_MS);
-  }
-}
-
-async function untilStored(pool: Pool, records: number): Promise<void> {
-  await until(`${records} records are stored`, async () => {
-    const { rows } = await pool.query('select sum(records)::float8 as records from shard');
-    return rows[0].records >= records;
-  });
 }
 
 interface Row {

@@ -12,9 +12,8 @@ import { minuteOf } from '../../src/domain/windowCounts.ts';
 import { AuditClient } from '../support/auditClient.ts';
 import { uuid7At } from '../support/clicks.ts';
 import { Installation } from './installation.ts';
+import { until, untilStored } from './until.ts';
 
-const WAIT_MS = 60_000;
-const POLL_MS = 50;
 const HORIZON_MS = 2_000;
 const ERROR_LEVEL = 50;
 const HOUR_MS = 3_600_000;
@@ -57,25 +56,11 @@ describe('the scheduled reconcile', { timeout: 240_000 }, () => {
     await installation?.remove();
   });
 
-  async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-    const deadline = performance.now() + WAIT_MS;
-    while (!(await holds())) {
-      if (performance.now() > deadline) throw new Error(`in vain: ${what}`);
-      await Bun.sleep(POLL_MS);
-    }
-  }
-
   async function send(...clicks: ReturnType<typeof click>[]): Promise<void> {
     const ingest = ingestClient(installation.ingestAddress);
     await ingest.batchIngestClicks({ source: 'test', clicks });
     ingest.close();
   }
-
-  const untilStored = (records: number) =>
-    until(`${records} records are stored`, async () => {
-      const { rows } = await pool.query('select sum(records)::float8 as records from shard');
-      return rows[0].records >= records;
-    });
 
   /** A metric's value; where it has labels, with them. */
   async function metric(name: string): Promise<number> {
@@ -97,7 +82,7 @@ describe('the scheduled reconcile', { timeout: 240_000 }, () => {
 
   test('runs again and again, and says once a run that all is equal', async () => {
     await send(click(1, 11), click(2, 12), click(3, 13));
-    await untilStored(3);
+    await untilStored(pool, 3);
     const equal = 'clickledger_reconcile_runs_total{result="equal"}';
     const before = await metric(equal);
     await until('two more runs found all equal', async () => (await metric(equal)) >= before + 2);
@@ -147,7 +132,7 @@ describe('the scheduled reconcile', { timeout: 240_000 }, () => {
     await Bun.sleep(HORIZON_MS + 2_500);
     // The first click itself, and another one on the second impression: live, both are billed again.
     await send(click(1, 11), click(4, 12));
-    await untilStored(5);
+    await untilStored(pool, 5);
     const window = { ad_id: 'shoes', minute_ms: minute };
     const verified = await audits.call('VerifyWindow', window);
     expect(verified).toMatchObject({

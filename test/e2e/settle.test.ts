@@ -8,9 +8,8 @@ import { catalogClient, type IngestClient, ingestClient } from '../../src/adapte
 import { formatUuid } from '../../src/domain/uuid7.ts';
 import { uuid7At } from '../support/clicks.ts';
 import { Installation } from './installation.ts';
+import { until, untilStored } from './until.ts';
 
-const WAIT_MS = 60_000;
-const POLL_MS = 20;
 /** All of September 2025, and a little of what follows. */
 const SEPTEMBER = Date.UTC(2025, 8, 1);
 
@@ -43,14 +42,6 @@ afterAll(async () => {
   await installation?.remove();
 });
 
-async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + WAIT_MS;
-  while (!(await holds())) {
-    if (performance.now() > deadline) throw new Error(`in vain: ${what}`);
-    await Bun.sleep(POLL_MS);
-  }
-}
-
 /** Clicks of these moments, until they are stored. */
 async function clicks(adId: string, ...times: readonly number[]): Promise<void> {
   const list = times.map((ms) => {
@@ -58,10 +49,7 @@ async function clicks(adId: string, ...times: readonly number[]): Promise<void> 
     return { ad_id: adId, click_id: formatUuid(uuid7At(Date.now(), sent)), event_time_ms: ms };
   });
   await ingest.batchIngestClicks({ source: 'test', clicks: list });
-  await until(`${sent} records are stored`, async () => {
-    const { rows } = await pool.query('select sum(records)::float8 as records from shard');
-    return rows[0].records >= sent;
-  });
+  await untilStored(pool, sent);
 }
 
 /** Waits until every shard has counted beyond this moment. */
