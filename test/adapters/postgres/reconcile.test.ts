@@ -176,7 +176,7 @@ describe('a recount', () => {
   test('whose session breaks while it waits for the replay says so at its next step, and not before', async () => {
     await withSession(async (session) => {
       await ledger.pool.query(
-        `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'test recount'`,
+        `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'test recount' and datname = current_database()`,
       );
       await Bun.sleep(50);
       await expect(session.add([recounted('ad', MINUTE, { valid: 1 })])).rejects.toThrow();
