@@ -19,7 +19,8 @@ export const MOVED = `
   )`;
 
 // Rows go in by key, so that it and a flush of the same rows never wait for each other in a circle. The settlement is
-// held shared, as by a flush: a period is closed before all of it, or after.
+// held shared, as by a flush: a period is closed before all of it, or after. What a run found that began earlier stays
+// open: this one may not see why the window differs.
 const RESTATE = {
   name: 'restate',
   text: `
@@ -50,6 +51,7 @@ const RESTATE = {
   ), mended as (
     update drift set ended_at = clock_timestamp() from delta
     where drift.ad_id = delta.ad_id and drift.minute = delta.minute and ended_at is null
+      and ($24::bigint is null or range_from >= to_timestamp($24::bigint))
   )
   select count(*) as moved from moved`,
 };
