@@ -2,7 +2,9 @@
 import type { Pool } from 'pg';
 import { exactNumber } from './pool.ts';
 
+const COUNT = 'select count(*) as windows from drift where ended_at is null';
+
 export async function countDrift(pool: Pool): Promise<number> {
-  const { rows } = await pool.query<{ windows: string }>('select count(*) as windows from drift');
+  const { rows } = await pool.query<{ windows: string }>(COUNT);
   return exactNumber(rows[0]?.windows ?? '0');
 }

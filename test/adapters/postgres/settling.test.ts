@@ -5,6 +5,7 @@
 import type { Pool } from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { closePeriod } from '../../../src/adapters/postgres/billingPeriods.ts';
+import { countDrift } from '../../../src/adapters/postgres/countDrift.ts';
 import { connectForRecount } from '../../../src/adapters/postgres/pool.ts';
 import { RecountSession } from '../../../src/adapters/postgres/recountSession.ts';
 import { beginReconcileRun, restate } from '../../../src/adapters/postgres/restate.ts';
@@ -173,9 +174,11 @@ describe('a run that settles', () => {
     ]);
     expect(await settledThrough()).toBe(throughMs);
     const half = () => minutes.map((minute) => recounted('ad', minute, minute === NEXT ? 2 : 1));
+    expect(await countDrift(ledger.pool)).toBe(2);
     await settle({ throughMs, truth: half });
     await settle({ throughMs, truth: half });
     expect(await drifting()).toEqual([['ad', MINUTE]]);
+    expect(await countDrift(ledger.pool)).toBe(1);
     const { rows } = await ledger.pool.query(
       'select ad_id, minute, run::float8, ended_at is null as open from drift order by minute',
     );
