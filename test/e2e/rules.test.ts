@@ -151,6 +151,17 @@ test('a late click is judged by the rules in force, and by the decision when it 
   expect((await counts())['hats 0']).toEqual([0, 0, 2]);
 });
 
+test('clicks that are yet to be made are not judged again, whatever --to says', {
+  timeout: TIMEOUT_MS,
+}, async () => {
+  const at = (ms: number) => new Date(Date.now() + ms).toISOString();
+  expect((await reconcile('--rules', '2', '--from', '-1m', '--to', at(HOUR_MS), '--apply')).exitCode).toBe(0);
+  await send({ ad_id: 'hats', click_id: id(10, Date.now()), event_time_ms: minute, user_agent: PAGE_TEST });
+  expect((await reconcile()).exitCode).toBe(0);
+  const ahead = await reconcile('--rules', '2', '--from', at(HOUR_MS), '--to', at(2 * HOUR_MS), '--apply');
+  expect([ahead.exitCode, ahead.output]).toEqual([2, expect.stringContaining('right is an earlier --from')]);
+});
+
 test('what is adopted judges clicks that are made from then on', { timeout: TIMEOUT_MS }, async () => {
   // A click of now: `closed_until`, from which on rules are adopted, lies beyond all that was judged again.
   await send({ ad_id: 'hats', click_id: id(9, Date.now()), event_time_ms: minute - MINUTE_MS });

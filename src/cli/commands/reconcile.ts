@@ -10,7 +10,7 @@ import { UndecidedError } from '../../domain/replayRange.ts';
 import { KNOWN_RULE_SETS } from '../../domain/ruleSet.ts';
 import { StreamGapError } from '../../domain/streamMessage.ts';
 import { minuteOf } from '../../domain/windowCounts.ts';
-import type { Reconciled, ReconcileRequest } from '../../reconciler/reconcile.ts';
+import type { Reconciled, ReconcileRequest, Rejudging } from '../../reconciler/reconcile.ts';
 import { CliError } from '../cliError.ts';
 import { parseTimeRange } from '../query/timeRange.ts';
 import { ReconcileReport } from '../reconcile/reconcileReport.ts';
@@ -49,7 +49,7 @@ export function reconcileCommand(): Command {
     .option('--note <text>', 'with --apply: why you restate; the restatements carry it, as MANUAL')
     .option(
       '--rules <version>',
-      'judge clicks again by this rule set: those made from --from to --to, or until now',
+      'judge clicks again by this rule set: those made from --from to --to, at most until now',
       ruleSetOption,
     )
     .option('--json', 'print a JSON object a difference, and one with the totals')
@@ -132,11 +132,23 @@ function requestOf(options: ReconcileOptions, nowMs: number): ReconcileRequest {
     apply,
     settle: options.settle === true || (apply && isWhole && options.rules === undefined),
     note,
-    rejudge:
-      options.rules === undefined
-        ? undefined
-        : { version: options.rules, toMs: selection.toMs ?? minuteOf(nowMs) },
+    rejudge: options.rules === undefined ? undefined : rejudgingOf(options.rules, selection, nowMs),
   };
+}
+
+/** Clicks that are yet to be made are judged live, by the rules in force then: a decision about them would be a drift. */
+function rejudgingOf(
+  version: number,
+  { fromMs = 0, toMs = Infinity }: WindowSelection,
+  nowMs: number,
+): Rejudging {
+  const untilMs = Math.min(toMs, minuteOf(nowMs));
+  if (fromMs >= untilMs) {
+    throw new CliError(
+      `--rules judges clicks made before ${new Date(untilMs).toISOString()} again: right is an earlier --from`,
+    );
+  }
+  return { version, toMs: untilMs };
 }
 
 function selectionOf({ from, to, ads }: ReconcileOptions, nowMs: number): WindowSelection {
