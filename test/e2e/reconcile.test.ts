@@ -12,6 +12,7 @@ import { catalogClient, ingestClient } from '../../src/adapters/grpc/clients.ts'
 import { decodeClickBatch } from '../../src/adapters/nats/clickBatchCodec.ts';
 import { ClickReader } from '../../src/adapters/nats/clickReader.ts';
 import { clickStream, listShards, readStreamState } from '../../src/adapters/nats/clickStreams.ts';
+import type { Click } from '../../src/contract/generated/clickledger/v1/Click.ts';
 import type { ClickFacts } from '../../src/domain/clickRecord.ts';
 import { formatUuid } from '../../src/domain/uuid7.ts';
 import { countClick, emptyCounts, minuteOf } from '../../src/domain/windowCounts.ts';
@@ -297,7 +298,7 @@ describe('reconcile', { timeout: 240_000 }, () => {
     expect(rows[0]).toEqual({ all: right.length, windows: right.length, runs: KILLS + 1 });
   });
 
-  test('finds nothing while clicks flow and Redis forgets everything', async () => {
+  test('finds nothing while clicks flow, late ones too, and Redis forgets everything; all is as it was sent', async () => {
     const [catalog, ingest] = [
       catalogClient(installation.ingestAddress),
       ingestClient(installation.ingestAddress),
@@ -309,16 +310,22 @@ describe('reconcile', { timeout: 240_000 }, () => {
     });
     let flows = true;
     let sent = 0;
+    const truth = new Map<string, number>();
     const flowing = (async () => {
-      let again: string | undefined;
+      let again: Click[] = [];
       while (flows) {
-        const fresh = Array.from({ length: 20 }, () => Bun.randomUUIDv7());
+        const fresh = Array.from({ length: 20 }, (_, index): Click => {
+          const ad_id = ads[index % 3] ?? '';
+          // Every other one is late, by up to 45 minutes: those are settled.
+          const event_time_ms = Date.now() - (index % 2) * index * 150_000;
+          const key = `${ad_id} ${minuteOf(event_time_ms)}`;
+          truth.set(key, (truth.get(key) ?? 0) + 1);
+          return { click_id: Bun.randomUUIDv7(), ad_id, event_time_ms };
+        });
         // Each batch repeats a click of the one before.
-        const ids = again === undefined ? fresh : [...fresh, again];
-        const clicks = ids.map((click_id, index) => ({ click_id, ad_id: ads[index % 3] ?? '' }));
-        await ingest.batchIngestClicks({ source: 'test', clicks });
-        sent += ids.length;
-        again = fresh[2];
+        await ingest.batchIngestClicks({ source: 'test', clicks: [...fresh, ...again] });
+        sent += fresh.length + again.length;
+        again = fresh.slice(2, 3);
         await Bun.sleep(5);
       }
     })();
@@ -326,7 +333,8 @@ describe('reconcile', { timeout: 240_000 }, () => {
     try {
       for (let round = 0; round < 3; round++) {
         await redis.flushall();
-        const { exitCode, output, summary } = await reconcile(installation);
+        const words = round === 0 ? ['--settle'] : [];
+        const { exitCode, output, summary } = await reconcile(installation, ...words);
         expect(exitCode, output).toBe(0);
         records.push(Number(summary['records']));
       }
@@ -342,6 +350,15 @@ describe('reconcile', { timeout: 240_000 }, () => {
     const { exitCode, summary } = await reconcile(installation);
     expect(exitCode).toBe(0);
     expect(summary).toMatchObject({ records: ROWS + sent, differing: 0 });
+    const { rows } = await pool.query(
+      `select ad_id, (extract(epoch from minute) * 1000)::float8 as minute, valid::float8,
+         repeat + givt + sivt + defective + test as others from ad_minute where ad_id = any($1)`,
+      [ads],
+    );
+    expect(new Map(rows.map(({ ad_id, minute, valid }) => [`${ad_id} ${minute}`, valid]))).toEqual(truth);
+    expect(new Set(rows.map(({ others }) => others))).toEqual(new Set(['0']));
+    const late = await pool.query(`select from restatement where cause = 'LATE' and ad_id = any($1)`, [ads]);
+    expect(late.rowCount).toBeGreaterThan(0);
   });
 
   test('gives no answer where a stream does not hold what was counted any more', async () => {
