@@ -40,5 +40,6 @@ export function renderPlainTable(
     chars: NO_BORDERS,
   });
   for (const row of rows) table.push([...row]);
-  return table.toString();
+  // The last column is filled up too, and lines that wrap for blanks alone look broken.
+  return table.toString().replaceAll(/ +$/gm, '');
 }

@@ -102,6 +102,10 @@ describe('the table of counts', () => {
     expect(renderRows([restated], 'DAY')).toContain('  settled, revision 2');
   });
 
+  it('ends no line in blanks', () => {
+    expect(renderRows([row('a', minute(0, 0, 1), 1)], 'DAY')).not.toMatch(/ $/m);
+  });
+
   it('names a row as wide as it is', () => {
     expect(renderRows([row('a', minute(0, 0, 1), 1)], 'MONTH')).toContain(' 2026-01 ');
     expect(renderRows([row('a', minute(0, 0, 1), 1)], 'DAY')).toContain(' 2026-01-01 ');
