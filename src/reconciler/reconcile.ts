@@ -34,6 +34,11 @@ import { sideBySide } from './sideBySide.ts';
 
 /** Windows restated in one transaction. */
 export const CHUNK_WINDOWS = 500;
+/**
+ * Messages of a part of a stream hold up to so many times as many records as its others: batches grow with load. What is
+ * expected goes into the number of files that a shard is spread over, and where there are more, memory grows with them.
+ */
+const DENSER_MAX = 4;
 /** Ads whose sums are shown where clicks are judged again. */
 const ADS_SHOWN_MAX = 50;
 /** Windows so long before the first click that is judged again are compared too. */
@@ -119,9 +124,13 @@ export async function reconcile(request: ReconcileRequest, parts: ReconcileParts
     const rules = new RejudgedRules(parts.routing.table, reclassifications);
     const shards = session.shards.filter(({ floor }) => floor > 0);
     const ranges = await rangesOf(shards, selection, parts);
-    const expected = expectedRecords(shards, ranges);
-    parts.watcher.begins(shards.length, expected);
-    const replayers = parts.openReplayers(expected);
+    const expected = shards.map((counted, index) => {
+      const range = ranges[index];
+      return range === undefined ? 0 : expectedRecords(counted, range);
+    });
+    const recordsExpected = expected.reduce((sum, records) => sum + records, 0);
+    parts.watcher.begins(shards.length, recordsExpected);
+    const replayers = parts.openReplayers(recordsExpected);
     const order = { selection, reclassifications };
     const replayed = await replay(shards, ranges, session, order, replayers, parts).finally(() =>
       replayers.close(),
@@ -247,10 +256,8 @@ async function replay(
   await sideBySide(shards, replayers.lanes, stopAll, async (counted, stop) => {
     const range = ranges.find(({ shard }) => shard === counted.shard);
     if (range === undefined) return;
-    const replayed = await replayers.replay(
-      { range, recordsMost: counted.records, ...order },
-      { add, onRecords, stop },
-    );
+    const recordsMost = Math.min(counted.records, DENSER_MAX * expectedRecords(counted, range));
+    const replayed = await replayers.replay({ range, recordsMost, ...order }, { add, onRecords, stop });
     records += replayed.records;
     // The shard's row sums its whole stream.
     if (order.selection.fromMs !== undefined) return;
@@ -351,11 +358,7 @@ function refuseFenced(
   );
 }
 
-/** Of a part of a stream: as if each of its messages held as many. */
-function expectedRecords(shards: readonly CountedShard[], ranges: readonly ReplayRange[]): number {
-  const expected = shards.map(({ records, floor }, index) => {
-    const messages = floor + 1 - (ranges[index]?.fromSequence ?? 1);
-    return Math.round((records * Math.max(0, messages)) / floor);
-  });
-  return expected.reduce((sum, records) => sum + records, 0);
+/** As if each message of the stream held as many. */
+function expectedRecords({ records, floor }: CountedShard, { fromSequence }: ReplayRange): number {
+  return Math.round((records * Math.max(0, floor + 1 - fromSequence)) / floor);
 }

@@ -1,12 +1,14 @@
 /** Which runs settle, how far, and in which order: minutes are watched before anybody looks at the counts (I13). */
 import { describe, expect, it } from 'vitest';
+import { encodeClickBatch } from '../../src/adapters/nats/clickBatchCodec.ts';
 import { systemTimers } from '../../src/adapters/system/timers.ts';
 import type { WindowDifference } from '../../src/domain/difference.ts';
-import { UndecidedError } from '../../src/domain/replayRange.ts';
+import { type CountedShard, UndecidedError } from '../../src/domain/replayRange.ts';
 import type { RunStepOutcome } from '../../src/domain/restatement.ts';
 import { RoutingTable } from '../../src/domain/routingTable.ts';
 import type { Reclassification } from '../../src/domain/rulesInForce.ts';
 import { emptyCounts } from '../../src/domain/windowCounts.ts';
+import { InlineReplayers } from '../../src/reconciler/inlineReplayers.ts';
 import { type ReconcileRequest, reconcile } from '../../src/reconciler/reconcile.ts';
 import { NOON_MS, RULES } from '../support/clicks.ts';
 import { MemoryStreams } from '../support/memoryStream.ts';
@@ -40,30 +42,38 @@ interface World {
   readonly reclassifications?: readonly Reclassification[];
   readonly outcome?: RunStepOutcome;
   readonly differences?: readonly WindowDifference[];
+  readonly streams?: MemoryStreams;
+  readonly shards?: readonly CountedShard[];
 }
 
-/** A run over an installation without clicks, and everything that it did, in order. */
+/** A run over an installation, one without clicks where nothing else is given, and everything that it did, in order. */
 function run(request: Partial<ReconcileRequest>, world: World = {}) {
   const { settledThroughMs = NOON_MS, arrivedThroughMs = NOON_MS + 600_000, differences = [] } = world;
+  const { streams = new MemoryStreams(() => NOON_MS) } = world;
+  const routing = {
+    table: RoutingTable.create(1, { kind: 'created', shards: 1, rules: RULES }),
+    readThrough: () => Promise.resolve(),
+  };
   const did: unknown[][] = [];
   const note = (...what: unknown[]) => void did.push(what);
   const ended = reconcile(
     { ...SETTLE, ...request },
     {
-      streams: new MemoryStreams(() => NOON_MS),
-      routing: {
-        table: RoutingTable.create(1, { kind: 'created', shards: 1, rules: RULES }),
-        readThrough: () => Promise.resolve(),
-      },
-      openReplayers: () => ({
-        lanes: 1,
-        replay: () => Promise.reject(new Error('there is nothing to replay')),
-        close: async () => undefined,
-      }),
+      streams,
+      routing,
+      openReplayers: () =>
+        new InlineReplayers({
+          streams,
+          routing,
+          newSpill: () => {
+            throw new Error('there is nothing to spill');
+          },
+          partitionRecordsMax: 10,
+        }),
       openSession: async () => {
         note('open');
         return {
-          shards: [],
+          shards: world.shards ?? [],
           reclassifications: world.reclassifications ?? [],
           adDifferences: () => Promise.resolve([]),
           add: () => Promise.resolve(),
@@ -184,4 +194,18 @@ describe('a run', () => {
     await expect(ended).rejects.toThrow(UndecidedError);
     await expect(ended).rejects.toThrow('run 8 has begun');
   });
+});
+
+it('over the end of a long stream goes by what stands there, not by what the stream ever held', async () => {
+  const streams = new MemoryStreams(() => NOON_MS);
+  streams.ensure(1);
+  const batch = encodeClickBatch(1, []);
+  for (let message = 1; message <= 98; message++) streams.append(0, batch, NOON_MS - 7 * 86_400_000);
+  for (let message = 99; message <= 100; message++) streams.append(0, batch, NOON_MS);
+  const shards = [{ shard: 0, incarnation: 'made-1', floor: 100, records: 100, deadLetters: 0 }];
+  const world = { streams, shards };
+  const whole = run({ settle: false }, world);
+  await expect(whole.ended).rejects.toThrow('there is nothing to spill');
+  const { ended } = run({ settle: false, selection: { ...ALL, fromMs: NOON_MS } }, world);
+  expect(await ended).toMatchObject({ shards: 1, records: 0 });
 });
