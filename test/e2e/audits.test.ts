@@ -591,9 +591,11 @@ describe('audits', { timeout: 240_000 }, () => {
   test('a window that was judged again is held against what it was judged by last', async () => {
     const user_agent =
       'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/117.0.0.0 Safari/537.36 GTmetrix';
+    // Made an hour ago: clicks of the minute that has begun are not judged again.
+    const made = (number: number) => formatUuid(uuid7At(startMs - 60 * MINUTE_MS, number));
     const [receipt] = await send(
-      click(700, { ad_id: 'judged', user_agent }),
-      click(701, { ad_id: 'judged' }),
+      click(700, { ad_id: 'judged', click_id: made(700), user_agent }),
+      click(701, { ad_id: 'judged', click_id: made(701) }),
     );
     await untilMoreStored(2);
     const window = { ad_id: 'judged', minute_ms: minute };
