@@ -177,3 +177,11 @@ describe('clickledger reconcile', () => {
     expect(error).toContain(said);
   });
 });
+
+it('reconcile of an ad that cannot be is refused, rather than found equal', async () => {
+  for (const ads of ['', 'shoes,,hats', `x${'x'.repeat(128)}`]) {
+    const { exitCode, error } = await run('reconcile', '--ads', ads);
+    expect(exitCode).toBe(2);
+    expect(error).toContain('Right are ids of 1 to 128 bytes');
+  }
+});

@@ -5,6 +5,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { SettingsError } from '../../adapters/environment/settings.ts';
 import { UnfitServerError } from '../../adapters/environment/unfitServer.ts';
+import { AD_ID_BYTES_MAX, isId } from '../../domain/limits.ts';
 import type { WindowSelection } from '../../domain/recount.ts';
 import { UndecidedError } from '../../domain/replayRange.ts';
 import { KNOWN_RULE_SETS } from '../../domain/ruleSet.ts';
@@ -43,7 +44,7 @@ export function reconcileCommand(): Command {
       'compare from here on: a span back such as -7d, an ISO 8601 time (UTC), now, or "settled": where the settled minutes end',
     )
     .option('--to <time>', 'with --from: where the range ends, likewise')
-    .option('--ads <ids>', 'compare only these ads, with commas between', commaList)
+    .option('--ads <ids>', 'compare only these ads, with commas between', adList)
     .option('--apply', 'take the differences away, each with a restatement; of the whole range, settle too')
     .option('--settle', 'settle the minutes that are equal')
     .option('--note <text>', 'with --apply: why you restate; the restatements carry it, as MANUAL')
@@ -166,11 +167,15 @@ function selectionOf({ from, to, ads }: ReconcileOptions, nowMs: number): Window
   return { ...parseTimeRange(from, to, nowMs), adIds };
 }
 
-function commaList(text: string, before: readonly string[] = []): readonly string[] {
-  const given = text.split(',');
-  if (given.includes(''))
-    throw new InvalidArgumentError('Right is ad ids with commas between, such as shoes,hats.');
-  return [...before, ...given];
+/** An ad that cannot be is not looked for: nothing would differ, which reads like a proof. */
+function adList(text: string, before: readonly string[] = []): readonly string[] {
+  const ads = text.split(',');
+  if (!ads.every((ad) => isId(ad, AD_ID_BYTES_MAX))) {
+    throw new InvalidArgumentError(
+      `Right are ids of 1 to ${AD_ID_BYTES_MAX} bytes without control characters, with commas between.`,
+    );
+  }
+  return [...before, ...ads];
 }
 
 function ruleSetOption(text: string): number {
