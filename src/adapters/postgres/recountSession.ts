@@ -5,7 +5,7 @@
  *
  * The transaction ends with the comparison; what was found stays in a table of the session.
  */
-import type { Pool, PoolClient } from 'pg';
+import type { Pool, PoolClient, QueryResult, QueryResultRow } from 'pg';
 import type {
   AdDifference,
   ComparedWindows,
@@ -13,7 +13,7 @@ import type {
   WindowTotals,
 } from '../../domain/difference.ts';
 import type { RecountedWindow, WindowSelection } from '../../domain/recount.ts';
-import type { CountedShard } from '../../domain/replayRange.ts';
+import { type CountedShard, UndecidedError } from '../../domain/replayRange.ts';
 import type { RunStepOutcome } from '../../domain/restatement.ts';
 import type { Reclassification } from '../../domain/rulesInForce.ts';
 import type { SettlingStep } from '../../domain/settlement.ts';
@@ -114,14 +114,18 @@ export class RecountSession {
   readonly shards: readonly CountedShard[];
   readonly reclassifications: readonly Reclassification[];
   readonly #client: PoolClient;
+  /** Why the connection is gone. */
+  readonly #broken: { readonly why?: Error };
   #isClosed = false;
 
   private constructor(
     client: PoolClient,
+    broken: { readonly why?: Error },
     shards: readonly CountedShard[],
     reclassifications: readonly Reclassification[],
   ) {
     this.#client = client;
+    this.#broken = broken;
     this.shards = shards;
     this.reclassifications = reclassifications;
   }
@@ -130,11 +134,15 @@ export class RecountSession {
   static async open(pool: Pool): Promise<RecountSession> {
     const client = await pool.connect();
     // A connection that breaks during the replay is found by the next statement; unheard, it would end the process.
-    client.on('error', () => undefined);
+    const broken: { why?: Error } = {};
+    client.on('error', (error) => {
+      broken.why ??= error;
+    });
     try {
       await client.query(BEGIN);
       const { rows } = await client.query(SHARDS);
-      return new RecountSession(client, rows.map(toShard), await readReclassifications(client));
+      const reclassifications = await readReclassifications(client);
+      return new RecountSession(client, broken, rows.map(toShard), reclassifications);
     } catch (error) {
       client.release(true);
       throw error;
@@ -143,7 +151,7 @@ export class RecountSession {
 
   /** @param windows none twice */
   async add(windows: readonly RecountedWindow[]): Promise<void> {
-    await this.#client.query(ADD, [
+    await this.#query(ADD, [
       windows.map(({ adId }) => adId),
       windows.map(({ minute }) => minute / 1000),
       ...COUNT_COLUMNS.map(([name]) => windows.map(({ counts }) => counts[name])),
@@ -153,13 +161,13 @@ export class RecountSession {
 
   async compare({ fromMs, toMs, adIds }: WindowSelection): Promise<ComparedWindows> {
     // Nobody else analyzes a temporary table.
-    await this.#client.query('analyze recount');
-    const { rows } = await this.#client.query<Record<'windows' | 'late' | 'differing', string>>(COMPARE, [
+    await this.#query('analyze recount');
+    const { rows } = await this.#query<Record<'windows' | 'late' | 'differing', string>>(COMPARE, [
       fromMs === undefined ? undefined : fromMs / 1000,
       toMs === undefined ? undefined : toMs / 1000,
       adIds === undefined ? undefined : [...adIds],
     ]);
-    await this.#client.query('commit');
+    await this.#query('commit');
     const { windows = '0', late = '0', differing = '0' } = rows[0] ?? {};
     return {
       windows: exactNumber(windows),
@@ -170,7 +178,7 @@ export class RecountSession {
 
   async *differences(most: number): AsyncGenerator<readonly WindowDifference[]> {
     for (let last = '0'; ; ) {
-      const { rows } = await this.#client.query<DifferenceRow>(PAGE, [last, most]);
+      const { rows } = await this.#query<DifferenceRow>(PAGE, [last, most]);
       if (rows.length > 0) yield rows.map(toDifference);
       if (rows.length < most) return;
       last = rows.at(-1)?.['number'] ?? last;
@@ -178,7 +186,7 @@ export class RecountSession {
   }
 
   async adDifferences(most: number): Promise<AdDifference[]> {
-    const { rows } = await this.#client.query<Record<string, string>>(BY_AD, [most]);
+    const { rows } = await this.#query<Record<string, string>>(BY_AD, [most]);
     return rows.map((row) => ({
       adId: row['ad_id'] ?? '',
       windows: exactNumber(row['windows'] ?? ''),
@@ -201,6 +209,20 @@ export class RecountSession {
       const { rows } = await client.query<{ moved: string }>(SETTLE, values);
       return rows[0]?.moved === '1' ? { kind: 'done' } : explainStep(client, step);
     });
+  }
+
+  /** The client says of every statement after the first that it cannot be used any more, but not why. */
+  async #query<Row extends QueryResultRow>(text: string, values?: unknown[]): Promise<QueryResult<Row>> {
+    try {
+      return await this.#client.query<Row>(text, values);
+    } catch (error) {
+      const { why } = this.#broken;
+      throw why === undefined
+        ? error
+        : new UndecidedError(
+            `the connection to PostgreSQL broke in the middle: ${why.message}. Run it again`,
+          );
+    }
   }
 
   /** Ends the session, and with it its tables and what it waits for. */
