@@ -1,5 +1,5 @@
 /** Counts and checkpoints as of one moment: what is stored, how far it is settled, and what is not stored yet. */
-import type { Pool, PoolClient } from 'pg';
+import type { Pool } from 'pg';
 import type { OwnedCheckpoint, StoredAggregates } from '../../domain/aggregates.ts';
 import type { Granularity } from '../../domain/granularity.ts';
 import {
@@ -13,6 +13,7 @@ import {
 } from './aggregateRows.ts';
 import { exactNumber } from './pool.ts';
 import { SETTLEMENT, type SettlementRow, toSettlement } from './settlement.ts';
+import { inSnapshot } from './snapshot.ts';
 
 const ROWS = {
   name: 'read-aggregates',
@@ -66,22 +67,6 @@ export function readAggregates(
       checkpoints: checkpoints.rows.map(toCheckpoint),
     };
   });
-}
-
-/** All reads in one transaction, so that they see the same moment. */
-export async function inSnapshot<T>(pool: Pool, read: (client: PoolClient) => Promise<T>): Promise<T> {
-  const client = await pool.connect();
-  try {
-    await client.query('begin isolation level repeatable read read only');
-    const result = await read(client);
-    await client.query('commit');
-    client.release();
-    return result;
-  } catch (error) {
-    // The transaction's state is unknown: this connection is not used again.
-    client.release(true);
-    throw error;
-  }
 }
 
 function toCheckpoint(row: CheckpointRow): OwnedCheckpoint {

@@ -18,8 +18,8 @@ import {
   toDifferingBucket,
   toStoredRow,
 } from './aggregateRows.ts';
-import { inSnapshot } from './readAggregates.ts';
 import { milliseconds, type SettlementRow, toSettlement } from './settlement.ts';
+import { inSnapshot } from './snapshot.ts';
 
 const PAUSE_MS = 50;
 /** A flush takes milliseconds; after a second it is somebody else's turn to wait. */

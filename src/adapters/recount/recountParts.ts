@@ -64,7 +64,9 @@ export function recountParts(broker: RecountBroker, { pool, recountPool }: Recou
       arrivals: async () => {
         const stored = await readArrivals(pool);
         const shards = await listShards(broker.manager);
-        return shards.map((shard) => ({ shard, arrivedThroughMs: stored.get(shard) ?? 0 }));
+        // A broker whose clock runs ahead must not settle minutes that are still to come.
+        const nowMs = Date.now();
+        return shards.map((shard) => ({ shard, arrivedThroughMs: Math.min(nowMs, stored.get(shard) ?? 0) }));
       },
       watch: (throughMs: number) => watchThrough(pool, throughMs),
     },
