@@ -2,7 +2,7 @@
 import { tmpdir } from 'node:os';
 import { SpillFiles } from '../adapters/disk/spillFiles.ts';
 import { readSettings } from '../adapters/environment/settings.ts';
-import { ReplayProcesses } from '../adapters/recount/replayProcesses.ts';
+import { REPLAY_PROCESSES, ReplayProcesses } from '../adapters/recount/replayProcesses.ts';
 import { type InlineParts, replayersFor } from './inlineReplayers.ts';
 import type { Replayers } from './ports.ts';
 import { PARTITION_RECORDS_MAX } from './shardReplay.ts';
@@ -34,6 +34,7 @@ export function replayersOpener(
   return (recordsExpected) =>
     replayersFor(
       recordsExpected,
+      REPLAY_PROCESSES,
       inline,
       () => new ReplayProcesses(environment, () => routing.table.sequence, troubled),
     );

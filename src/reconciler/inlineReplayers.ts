@@ -44,11 +44,13 @@ export class InlineReplayers implements Replayers {
   }
 }
 
-/** Much is replayed by processes, for the processors that there are; little in this one. */
+/** Much is replayed by processes, where there are processors for them; little in this one. */
 export function replayersFor(
   recordsExpected: number,
+  processes: number,
   inline: InlineParts,
   openProcesses: () => Replayers,
 ): Replayers {
-  return recordsExpected < PROCESSES_FROM_RECORDS ? new InlineReplayers(inline) : openProcesses();
+  const isWorthIt = recordsExpected >= PROCESSES_FROM_RECORDS && processes >= LANES;
+  return isWorthIt ? openProcesses() : new InlineReplayers(inline);
 }
