@@ -181,6 +181,11 @@ describe('minutes', { timeout: 180_000 }, () => {
   });
 
   test('of a run that is killed before it has settled are settled by the next', async () => {
+    // There is something to settle again.
+    await pool.query(
+      `update settlement set settled_through = settled_through - interval '1 minute',
+         watched_through = settled_through - interval '1 minute'`,
+    );
     const before = (await settlement()).settled_through;
     const waits = async () => {
       const { rowCount } = await pool.query(
@@ -188,8 +193,6 @@ describe('minutes', { timeout: 180_000 }, () => {
       );
       return rowCount !== 0;
     };
-    // A minute later there is something to settle.
-    await pool.query('update shard set arrived_through_ms = arrived_through_ms + 60000');
     const blocker = await pool.connect();
     try {
       await blocker.query('begin');

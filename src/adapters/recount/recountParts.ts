@@ -15,6 +15,7 @@ import { recordReclassification } from '../postgres/reclassifications.ts';
 import { RecountSession } from '../postgres/recountSession.ts';
 import { beginReconcileRun, restate } from '../postgres/restate.ts';
 import { readArrivals, readSettlement, watchThrough } from '../postgres/settlement.ts';
+import { systemClock } from '../system/clock.ts';
 import { systemTimers } from '../system/timers.ts';
 
 /** A broker that delivers nothing for so long is not waited for any more. */
@@ -65,7 +66,7 @@ export function recountParts(broker: RecountBroker, { pool, recountPool }: Recou
         const stored = await readArrivals(pool);
         const shards = await listShards(broker.manager);
         // A broker whose clock runs ahead must not settle minutes that are still to come.
-        const nowMs = Date.now();
+        const nowMs = systemClock();
         return shards.map((shard) => ({ shard, arrivedThroughMs: Math.min(nowMs, stored.get(shard) ?? 0) }));
       },
       watch: (throughMs: number) => watchThrough(pool, throughMs),
