@@ -108,8 +108,11 @@ describe('the scheduled reconcile', { timeout: 240_000 }, () => {
   test('shows what somebody altered in its metric and its log, and changes nothing', async () => {
     await pool.query(`update ad_minute set valid = valid + 1 where ad_id = 'shoes'`);
     await untilDrift(1);
-    const told = (await logLines()).find(({ msg }) => msg === 'the stored counts differ from the streams');
-    expect(told).toMatchObject({
+    const differs = async () =>
+      (await logLines()).find(({ msg }) => msg === 'the stored counts differ from the streams');
+    // The log is written behind the metric.
+    await until('the log names what differs', async () => (await differs()) !== undefined);
+    expect(await differs()).toMatchObject({
       level: ERROR_LEVEL,
       adId: 'shoes',
       minute: new Date(minute).toISOString(),
