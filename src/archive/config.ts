@@ -6,7 +6,7 @@ import { readSettings } from '../adapters/environment/settings.ts';
 import { ArchivableStreams } from '../adapters/nats/archivableStreams.ts';
 import { readSegment } from '../adapters/parquet/segmentReader.ts';
 import { SegmentWriter } from '../adapters/parquet/segmentWriter.ts';
-import { ArchiveLock } from '../adapters/postgres/archiveLock.ts';
+import { AdvisoryLock, ARCHIVE_LOCK } from '../adapters/postgres/advisoryLock.ts';
 import { readCountedThrough } from '../adapters/postgres/countedThrough.ts';
 import { ArchiveBucket } from '../adapters/s3/archiveBucket.ts';
 import { systemTimers } from '../adapters/system/timers.ts';
@@ -70,7 +70,7 @@ export function archiverParts(
     streams: new ArchivableStreams(client, manager, systemTimers, onDeliveryTrouble),
     store,
     format: FORMAT,
-    takeLock: () => ArchiveLock.take(pool),
+    takeLock: () => AdvisoryLock.take(pool, ARCHIVE_LOCK),
     countedThrough: () => readCountedThrough(pool),
     rules: { segmentMs: SEGMENT_MS, sealMarginMs: SEAL_MARGIN_MS, streamMaxAgeMs },
     watcher,

@@ -3,7 +3,7 @@
  * server lets it go when that connection is gone. So one runs at a time in the whole installation, and a row that is
  * RUNNING although the lock is free is of a process that died.
  */
-import type { Pool, PoolClient } from 'pg';
+import type { Pool } from 'pg';
 import type { WindowTotals } from '../../domain/difference.ts';
 import type {
   Job,
@@ -16,8 +16,8 @@ import type {
   JobStarter,
   OpenJob,
 } from '../../domain/reconcileJob.ts';
+import { AdvisoryLock, RUN_LOCK } from './advisoryLock.ts';
 import { exactNumber } from './pool.ts';
-import { leaveRunLock, RUN_LOCK, takeRunLock } from './runLock.ts';
 
 const RUNNING = `select job from reconcile_job where state = 'RUNNING'`;
 const INTERRUPT = `
@@ -43,19 +43,20 @@ const READ = `
 
 /** Begins a run, if none is under way. What a process that died has left RUNNING is INTERRUPTED then. */
 export async function beginJob(pool: Pool, startedBy: JobStarter, request: JobRequest): Promise<JobBegin> {
-  const client = await takeRunLock(pool);
-  if (client === undefined) {
+  const lock = await AdvisoryLock.take(pool, RUN_LOCK);
+  if (lock === undefined) {
     const { rows } = await pool.query<{ job: string }>(RUNNING);
     return { kind: 'busy', running: rows[0] && exactNumber(rows[0].job) };
   }
+  const { client } = lock;
   const lost = new AbortController();
   client.on('error', (error) => lost.abort(error));
   try {
     await client.query(INTERRUPT);
     const { rows } = await client.query<{ job: string }>(INSERT, [startedBy, ...requestValues(request)]);
-    return { kind: 'begun', job: openJob(pool, client, exactNumber(rows[0]?.job ?? ''), lost.signal) };
+    return { kind: 'begun', job: openJob(pool, lock, exactNumber(rows[0]?.job ?? ''), lost.signal) };
   } catch (error) {
-    client.release(true);
+    await lock.release();
     throw error;
   }
 }
@@ -72,19 +73,19 @@ export async function readJob(pool: Pool, id: number | undefined): Promise<Job |
   return rows[0] && toJob(rows[0]);
 }
 
-function openJob(pool: Pool, client: PoolClient, id: number, lost: AbortSignal): OpenJob {
+function openJob(pool: Pool, lock: AdvisoryLock, id: number, lost: AbortSignal): OpenJob {
   return {
     id,
     lost,
     progress: async (progress) => {
-      const { rowCount } = await client.query(PROGRESS, [id, ...progressValues(progress)]);
+      const { rowCount } = await lock.client.query(PROGRESS, [id, ...progressValues(progress)]);
       if (rowCount === 0) throw new Error(`run ${id} is not under way any more`);
     },
     end: async (end, progress) => {
       // Not over the lock's own connection: that one may be what broke.
       await pool.query(END, [id, ...progressValues(progress), ...endValues(end)]);
     },
-    close: () => leaveRunLock(client),
+    close: () => lock.release(),
   };
 }
 

@@ -1,8 +1,8 @@
 /** A recount of an installation's streams, from the command line. */
 import type { Pool } from 'pg';
 import { readSettings } from '../../adapters/environment/settings.ts';
+import { AdvisoryLock, RUN_LOCK } from '../../adapters/postgres/advisoryLock.ts';
 import { connectForRecount } from '../../adapters/postgres/pool.ts';
-import { leaveRunLock, takeRunLock } from '../../adapters/postgres/runLock.ts';
 import { recountParts } from '../../adapters/recount/recountParts.ts';
 import { systemTimers } from '../../adapters/system/timers.ts';
 import { withArchive } from '../../archive/config.ts';
@@ -51,15 +51,15 @@ export function runReconcile(
 
 /** After the run that writes now: it may be the scheduled one. */
 async function inTurn<T>(pool: Pool, stop: AbortSignal, run: () => Promise<T>): Promise<T> {
-  let lock = await takeRunLock(pool);
+  let lock = await AdvisoryLock.take(pool, RUN_LOCK);
   if (lock === undefined) printError('another reconcile writes now: this one waits for its end');
-  for (; lock === undefined; lock = await takeRunLock(pool)) {
+  for (; lock === undefined; lock = await AdvisoryLock.take(pool, RUN_LOCK)) {
     await systemTimers.pause(TURN_MS, stop);
     stop.throwIfAborted();
   }
   try {
     return await run();
   } finally {
-    await leaveRunLock(lock);
+    await lock.release();
   }
 }
