@@ -114,17 +114,13 @@ export class ActorNode {
 
   /** A heartbeat's bound is short; a machine that starts many things at once may miss it a few times. */
   #tryHard(work: () => Promise<void>): Promise<void> {
-    let tries = 0;
     return insist(work, {
       timers: this.#parts.timers,
       pauseFirstMs: START_PAUSE_MS,
       pauseMaxMs: START_PAUSE_MS,
+      triesMax: START_TRIES_MAX,
       check: () => undefined,
-      onFailure: (error) => {
-        tries += 1;
-        if (tries === START_TRIES_MAX) throw error;
-        this.#log.warn({ err: error }, 'a server does not answer yet; trying again');
-      },
+      onFailure: (error) => this.#log.warn({ err: error }, 'a server does not answer yet; trying again'),
     });
   }
 

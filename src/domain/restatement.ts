@@ -1,9 +1,10 @@
 /** What a run takes away of the differences that it has found (I13). */
 import type { WindowDifference } from './difference.ts';
 import type { ReplayRange } from './replayRange.ts';
+import type { RestatementCause } from './storedWindow.ts';
 
 /** Why counts are changed by a run: they were wrong, the rules are others, or a person decided and says why. */
-export type RestatementCause = 'RECONCILE' | 'RECLASSIFY' | 'MANUAL';
+export type RunCause = Exclude<RestatementCause, 'LATE'>;
 
 export interface RestatedDifference extends WindowDifference {
   /** The rules by which the window's clicks are judged. */
@@ -16,7 +17,7 @@ export interface RestatementChunk {
   /** From 1. */
   readonly chunk: number;
   readonly differences: readonly RestatedDifference[];
-  readonly cause: RestatementCause;
+  readonly cause: RunCause;
   /** Why, in the words of who decided it. */
   readonly note: string | undefined;
   readonly ranges: readonly ReplayRange[];

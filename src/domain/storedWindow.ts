@@ -2,6 +2,7 @@
 import type { WindowTotals } from './difference.ts';
 import type { CountedShard, ReplayRange } from './replayRange.ts';
 import type { Reclassification } from './rulesInForce.ts';
+import type { RowStatus } from './settlement.ts';
 
 export interface CheckpointedShard extends Pick<CountedShard, 'shard' | 'incarnation' | 'floor'> {
   /** Everything received before this moment is inside the floor, milliseconds since the Unix epoch. */
@@ -14,7 +15,7 @@ export interface StoredWindow {
   readonly counts: WindowTotals;
   /** What was booked in later periods. */
   readonly adjustments: WindowTotals;
-  readonly status: 'PROVISIONAL' | 'SETTLED' | 'FINAL';
+  readonly status: RowStatus;
   readonly revision: number;
   /** A run that read from before the window on has taken late repeats out of it: a shorter recount cannot see them. */
   readonly needsLongerReplay: boolean;

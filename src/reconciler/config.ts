@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { SpillFiles } from '../adapters/disk/spillFiles.ts';
 import { readSettings } from '../adapters/environment/settings.ts';
 import { REPLAY_PROCESSES, ReplayProcesses } from '../adapters/recount/replayProcesses.ts';
+import type { Replayers } from '../domain/replayers.ts';
 import { type InlineParts, replayersFor } from './inlineReplayers.ts';
-import type { Replayers } from './ports.ts';
 import { PARTITION_RECORDS_MAX } from './shardReplay.ts';
 
 export function readConfig(environment: Readonly<Record<string, string | undefined>>) {

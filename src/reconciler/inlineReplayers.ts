@@ -1,8 +1,9 @@
 /** Shards replayed in this process: one computes while the other's next portion is on its way. */
 import { Recount } from '../domain/recount.ts';
+import type { ReplayedShard, Replayers, ReplayHooks, ReplayOrder } from '../domain/replayers.ts';
 import { RejudgedRules } from '../domain/rulesInForce.ts';
 import type { Routing, ShardStreams } from '../domain/shardStreams.ts';
-import type { ReplayedShard, Replayers, ReplayHooks, ReplayOrder, Spill } from './ports.ts';
+import type { Spill } from './ports.ts';
 import { replayShard } from './shardReplay.ts';
 
 /** More than that gained nothing, and each has a fold. */

@@ -2,7 +2,9 @@
  * Runs reconciles one at a time, and keeps how far they are. A run is a row in the ledger, so that it can be asked for
  * when the process was started again; while it runs here, its newest figures come from memory.
  */
+
 import type { WindowDifference } from '../domain/difference.ts';
+import { errorText } from '../domain/errorText.ts';
 import { insist } from '../domain/insist.ts';
 import type {
   Job,
@@ -24,7 +26,7 @@ import type { Reconciled, ReconcileWatcher } from './reconcile.ts';
 const PROGRESS_EVERY_MS = 1_000;
 const RETRY_PAUSE_FIRST_MS = 100;
 const RETRY_PAUSE_MAX_MS = 2_000;
-const RETRIES_MAX = 8;
+const TRIES_MAX = 9;
 
 export interface JobParts {
   readonly ledger: JobLedger;
@@ -177,16 +179,15 @@ export class JobRunner {
 
   /** Where its end cannot be written, the next run says that it was interrupted. */
   async #close(open: OpenJob, end: JobEnd, progress: Progress): Promise<void> {
-    let failures = 0;
     try {
       await insist(() => open.end(end, progress.now()), {
         timers: this.#parts.timers,
         pauseFirstMs: RETRY_PAUSE_FIRST_MS,
         pauseMaxMs: RETRY_PAUSE_MAX_MS,
+        triesMax: TRIES_MAX,
         check: () => undefined,
         onFailure: (error) => {
-          failures += 1;
-          if (failures > RETRIES_MAX || this.#draining) throw error;
+          if (this.#draining) throw error;
         },
       });
     } catch (error) {
@@ -203,7 +204,7 @@ function failure(error: unknown, stop: AbortSignal, log: Log): JobEnd {
   if (why instanceof JobStop) return { state: why.state, problem: why.message };
   if (!(why instanceof UndecidedError || why instanceof StreamGapError))
     log.error({ err: why }, 'a reconcile failed');
-  return { state: 'FAILED', problem: why instanceof Error ? why.message : String(why) };
+  return { state: 'FAILED', problem: errorText(why) };
 }
 
 /** Hears how far a run is. */

@@ -1,7 +1,7 @@
 /** What a recount needs of the outside; the command hands it the adapters. */
 import type { AdDifference, ComparedWindows, WindowDifference } from '../domain/difference.ts';
 import type { RecountedWindow, WindowSelection } from '../domain/recount.ts';
-import type { CountedShard, ReplayRange } from '../domain/replayRange.ts';
+import type { CountedShard } from '../domain/replayRange.ts';
 import type { RestatementChunk, RunStepOutcome } from '../domain/restatement.ts';
 import type { Reclassification } from '../domain/rulesInForce.ts';
 import type { Settlement, SettlingStep, ShardArrival } from '../domain/settlement.ts';
@@ -46,34 +46,4 @@ export interface Restatements {
   reclassify(run: number, reclassification: Reclassification): Promise<RunStepOutcome>;
   /** May be tried again after any error: it takes effect once. */
   restate(chunk: RestatementChunk): Promise<RunStepOutcome>;
-}
-
-/** What of a shard is replayed, and how it is counted. Plain data: it may go to another process. */
-export interface ReplayOrder {
-  readonly range: ReplayRange;
-  /** No more than so many records are expected in the range. */
-  readonly recordsMost: number;
-  readonly selection: WindowSelection;
-  /** In the order in which they were made. */
-  readonly reclassifications: readonly Reclassification[];
-}
-
-export interface ReplayHooks {
-  /** Takes what was recounted; the same window may come in several portions. */
-  readonly add: (windows: readonly RecountedWindow[]) => Promise<void>;
-  /** Hears how many records were read since it was called last. */
-  readonly onRecords: (records: number) => void;
-  readonly stop: AbortSignal;
-}
-
-export interface Replayers {
-  /** How many shards they replay at a time. */
-  readonly lanes: number;
-  replay(order: ReplayOrder, hooks: ReplayHooks): Promise<ReplayedShard>;
-  close(): Promise<void>;
-}
-
-export interface ReplayedShard {
-  readonly records: number;
-  readonly deadLetters: number;
 }

@@ -16,6 +16,7 @@
 import type { AdDifference, ShardDifference, WindowDifference } from '../domain/difference.ts';
 import { insist } from '../domain/insist.ts';
 import type { RecountedWindow, WindowSelection } from '../domain/recount.ts';
+import type { ReplayedShard, Replayers, ReplayOrder } from '../domain/replayers.ts';
 import {
   type CountedShard,
   type ReplayRange,
@@ -23,13 +24,13 @@ import {
   replayStartMs,
   UndecidedError,
 } from '../domain/replayRange.ts';
-import type { RestatementCause, RunStepOutcome } from '../domain/restatement.ts';
+import type { RunCause, RunStepOutcome } from '../domain/restatement.ts';
 import { checkRuleSet } from '../domain/ruleSet.ts';
 import { type Reclassification, RejudgedRules, type RulesInForce } from '../domain/rulesInForce.ts';
 import { settleableThroughMs } from '../domain/settlement.ts';
 import type { Routing, ShardStreams } from '../domain/shardStreams.ts';
 import type { Timers } from '../domain/timers.ts';
-import type { RecountSession, Replayers, ReplayOrder, Restatements, Settling } from './ports.ts';
+import type { RecountSession, Restatements, Settling } from './ports.ts';
 import { sideBySide } from './sideBySide.ts';
 
 /** Windows restated in one transaction. */
@@ -45,7 +46,7 @@ const ADS_SHOWN_MAX = 50;
 const REJUDGED_EVENT_AGE_MS = 86_400_000;
 const RETRY_PAUSE_FIRST_MS = 100;
 const RETRY_PAUSE_MAX_MS = 2_000;
-const RETRIES_MAX = 8;
+const TRIES_MAX = 9;
 
 export interface ReconcileParts {
   readonly streams: Pick<ShardStreams, 'state' | 'firstSequenceAt'>;
@@ -123,21 +124,16 @@ export async function reconcile(request: ReconcileRequest, parts: ReconcileParts
     for (const { version } of reclassifications) checkRuleSet(version);
     const rules = new RejudgedRules(parts.routing.table, reclassifications);
     const shards = session.shards.filter(({ floor }) => floor > 0);
-    const ranges = await rangesOf(shards, selection, parts);
-    const expected = shards.map((counted, index) => {
-      const range = ranges[index];
-      return range === undefined ? 0 : expectedRecords(counted, range);
-    });
-    const recordsExpected = expected.reduce((sum, records) => sum + records, 0);
+    const planned = await planShards(shards, selection, parts);
+    const recordsExpected = planned.reduce((sum, { expected }) => sum + expected, 0);
     parts.watcher.begins(shards.length, recordsExpected);
     const replayers = parts.openReplayers(recordsExpected);
     const order = { selection, reclassifications };
-    const replayed = await replay(shards, ranges, session, order, replayers, parts).finally(() =>
-      replayers.close(),
-    );
+    const replayed = await replay(planned, session, order, replayers, parts).finally(() => replayers.close());
     parts.watcher.allRead();
     const compared = await session.compare(selection);
     const { fromMs } = selection;
+    const ranges = planned.map(({ range }) => range);
     if (asked !== undefined)
       for (const difference of await session.adDifferences(ADS_SHOWN_MAX))
         parts.watcher.adDiffers(difference);
@@ -217,13 +213,20 @@ function refuseGaps(
   }
 }
 
+/** A shard, what of its stream is replayed, and how many records that should hold. */
+interface PlannedShard {
+  readonly counted: CountedShard;
+  readonly range: ReplayRange;
+  readonly expected: number;
+}
+
 /** All before the first is read: what cannot be decided is said at once. */
-async function rangesOf(
+async function planShards(
   shards: readonly CountedShard[],
   { fromMs }: WindowSelection,
   { streams, routing }: ReconcileParts,
-): Promise<ReplayRange[]> {
-  const ranges: ReplayRange[] = [];
+): Promise<PlannedShard[]> {
+  const planned: PlannedShard[] = [];
   for (const counted of shards) {
     const { shard, incarnation } = counted;
     const state = await streams.state(shard);
@@ -231,14 +234,14 @@ async function rangesOf(
       fromMs === undefined
         ? undefined
         : await streams.firstSequenceAt(shard, incarnation, replayStartMs(fromMs, routing.table.rules));
-    ranges.push(replayRange(counted, state, start));
+    const range = replayRange(counted, state, start);
+    planned.push({ counted, range, expected: expectedRecords(counted, range) });
   }
-  return ranges;
+  return planned;
 }
 
 async function replay(
-  shards: readonly CountedShard[],
-  ranges: readonly ReplayRange[],
+  planned: readonly PlannedShard[],
   session: RecountSession,
   order: Pick<ReplayOrder, 'selection' | 'reclassifications'>,
   replayers: Replayers,
@@ -253,10 +256,8 @@ async function replay(
   const onRecords = (count: number) => watcher.onRecords(count);
   let records = 0;
   let shardsDiffering = 0;
-  await sideBySide(shards, replayers.lanes, stopAll, async (counted, stop) => {
-    const range = ranges.find(({ shard }) => shard === counted.shard);
-    if (range === undefined) return;
-    const recordsMost = Math.min(counted.records, DENSER_MAX * expectedRecords(counted, range));
+  await sideBySide(planned, replayers.lanes, stopAll, async ({ counted, range, expected }, stop) => {
+    const recordsMost = Math.min(counted.records, DENSER_MAX * expected);
     const replayed = await replayers.replay({ range, recordsMost, ...order }, { add, onRecords, stop });
     records += replayed.records;
     // The shard's row sums its whole stream.
@@ -268,10 +269,7 @@ async function replay(
   return { records, shardsDiffering };
 }
 
-function shardDifferences(
-  stored: CountedShard,
-  replayed: { readonly records: number; readonly deadLetters: number },
-): ShardDifference[] {
+function shardDifferences(stored: CountedShard, replayed: ReplayedShard): ShardDifference[] {
   const { shard } = stored;
   const sums: ShardDifference[] = [
     { shard, what: 'records', stored: stored.records, recounted: replayed.records },
@@ -322,7 +320,7 @@ async function takeAway(
   return { restated, undecided, chunk };
 }
 
-function causeOf(asked: Reclassification | undefined, note: string | undefined): RestatementCause {
+function causeOf(asked: Reclassification | undefined, note: string | undefined): RunCause {
   if (asked !== undefined) return 'RECLASSIFY';
   return note === undefined ? 'RECONCILE' : 'MANUAL';
 }
@@ -333,17 +331,13 @@ async function step(
   place: { readonly run: number; readonly chunk: number },
   parts: ReconcileParts,
 ): Promise<void> {
-  let failures = 0;
   const outcome = await insist(send, {
     timers: parts.timers,
     pauseFirstMs: RETRY_PAUSE_FIRST_MS,
     pauseMaxMs: RETRY_PAUSE_MAX_MS,
+    triesMax: TRIES_MAX,
     check: () => parts.stop.throwIfAborted(),
-    onFailure: (error) => {
-      failures += 1;
-      if (failures > RETRIES_MAX) throw error;
-      parts.watcher.troubled(error);
-    },
+    onFailure: (error) => parts.watcher.troubled(error),
   });
   refuseFenced(outcome, place);
 }

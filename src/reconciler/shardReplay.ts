@@ -7,6 +7,7 @@
  */
 import { foldSeconds } from '../domain/fold.ts';
 import type { Recount } from '../domain/recount.ts';
+import type { ReplayedShard } from '../domain/replayers.ts';
 import { type ReplayRange, UndecidedError } from '../domain/replayRange.ts';
 import {
   encodeReplayRecord,
@@ -18,7 +19,7 @@ import {
 import type { RulesInForce } from '../domain/rulesInForce.ts';
 import { examineMessage, type Routing, type ShardStreams } from '../domain/shardStreams.ts';
 import { WholeFold } from '../domain/wholeFold.ts';
-import type { ReplayedShard, Spill } from './ports.ts';
+import type { Spill } from './ports.ts';
 
 /** Records whose identities are in memory at a time, of each shard that is replayed: with 67 bytes each, 67 MB. */
 export const PARTITION_RECORDS_MAX = 1_000_000;

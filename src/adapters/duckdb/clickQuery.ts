@@ -2,6 +2,7 @@
  * Questions in SQL over the archive's files, by DuckDB in this process's memory. It can read just these files and
  * change nothing: one statement that asks, no other file, no network.
  */
+
 import {
   type DuckDBConnection,
   DuckDBInstance,
@@ -9,6 +10,7 @@ import {
   type DuckDBValue,
   StatementType,
 } from '@duckdb/node-api';
+import { errorText } from '../../domain/errorText.ts';
 
 /** Times are shown in UTC, wherever this machine is. */
 DuckDBTimestampTZValue.timezoneOffsetInMinutes = 0;
@@ -95,5 +97,5 @@ function plainValue(value: DuckDBValue): QueryValue {
 }
 
 function queryError(error: unknown): QueryError {
-  return new QueryError(error instanceof Error ? error.message : String(error));
+  return new QueryError(errorText(error));
 }

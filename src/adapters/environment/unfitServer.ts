@@ -1,4 +1,6 @@
 /** A server that a URL names cannot be used: it does not answer, is too old, or is set in a way that loses clicks. */
+import { errorText } from '../../domain/errorText.ts';
+
 export class UnfitServerError extends Error {
   override readonly name = 'UnfitServerError';
 }
@@ -23,7 +25,7 @@ export async function reaching<T>(variable: string, url: string, work: () => Pro
     return await work();
   } catch (error) {
     if (error instanceof UnfitServerError) throw error;
-    const why = error instanceof Error ? error.message : String(error);
+    const why = errorText(error);
     throw new UnfitServerError(`${variable}: the server at ${addressOf(url)} cannot be used: ${why}`);
   }
 }

@@ -2,8 +2,10 @@
  * What a recount reads and writes, put together of the adapters in one place: for the command that reconciles, and for
  * the reconciler process.
  */
+
 import type { JetStreamClient, JetStreamManager } from 'nats';
 import type { Pool } from 'pg';
+import { errorText } from '../../domain/errorText.ts';
 import { UndecidedError } from '../../domain/replayRange.ts';
 import type { Reclassification } from '../../domain/rulesInForce.ts';
 import type { Routing, ShardStreams } from '../../domain/shardStreams.ts';
@@ -85,7 +87,7 @@ export function streamsOf(
   const reader = new ClickReader(client, manager, (shard, error) => {
     troubled(error);
     if (nowMs() - readMs < SILENCE_MAX_MS) return;
-    const why = error instanceof Error ? error.message : String(error);
+    const why = errorText(error);
     stop.abort(new UndecidedError(`the stream of shard ${shard} cannot be read: ${why}`));
   });
   return {

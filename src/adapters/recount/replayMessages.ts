@@ -1,17 +1,11 @@
 /** What a process that reconciles and those that replay shards for it tell each other. Plain data, copied on its way. */
-import type { RecountedWindow, WindowSelection } from '../../domain/recount.ts';
-import type { ReplayRange } from '../../domain/replayRange.ts';
-import type { Reclassification } from '../../domain/rulesInForce.ts';
+import type { RecountedWindow } from '../../domain/recount.ts';
+import type { ReplayedShard, ReplayOrder } from '../../domain/replayers.ts';
 
 export type ToReplayer =
   | {
       readonly kind: 'replay';
-      readonly order: {
-        readonly range: ReplayRange;
-        readonly recordsMost: number;
-        readonly selection: WindowSelection;
-        readonly reclassifications: readonly Reclassification[];
-      };
+      readonly order: ReplayOrder;
       /** The routing table is read to at least here. */
       readonly routingSequence: number;
     }
@@ -24,7 +18,7 @@ export type FromReplayer =
   | { readonly kind: 'windows'; readonly windows: readonly RecountedWindow[] }
   | { readonly kind: 'records'; readonly records: number }
   | { readonly kind: 'troubled'; readonly message: string }
-  | { readonly kind: 'done'; readonly records: number; readonly deadLetters: number }
+  | { readonly kind: 'done'; readonly replayed: ReplayedShard }
   | { readonly kind: 'failed'; readonly why: ReplayFailure };
 
 export interface ReplayFailure {

@@ -5,7 +5,7 @@
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import type { Subprocess } from 'bun';
-import type { RecountedWindow } from '../../domain/recount.ts';
+import type { ReplayedShard, Replayers, ReplayHooks, ReplayOrder } from '../../domain/replayers.ts';
 import { UndecidedError } from '../../domain/replayRange.ts';
 import { StreamGapError } from '../../domain/streamMessage.ts';
 import type { FromReplayer, ReplayFailure, ToReplayer } from './replayMessages.ts';
@@ -16,20 +16,7 @@ const PROCESSES_MAX = 8;
 /** One processor is left to the broker and the database: where they share it, more processes replay no faster. */
 export const REPLAY_PROCESSES = Math.min(PROCESSES_MAX, availableParallelism() - 1);
 
-type Order = Extract<ToReplayer, { kind: 'replay' }>['order'];
-
-interface Hooks {
-  readonly add: (windows: readonly RecountedWindow[]) => Promise<void>;
-  readonly onRecords: (records: number) => void;
-  readonly stop: AbortSignal;
-}
-
-interface Replayed {
-  readonly records: number;
-  readonly deadLetters: number;
-}
-
-export class ReplayProcesses {
+export class ReplayProcesses implements Replayers {
   readonly lanes = REPLAY_PROCESSES;
   readonly #environment: Readonly<Record<string, string | undefined>>;
   readonly #routingSequence: () => number;
@@ -48,7 +35,7 @@ export class ReplayProcesses {
     this.#troubled = troubled;
   }
 
-  async replay(order: Order, hooks: Hooks): Promise<Replayed> {
+  async replay(order: ReplayOrder, hooks: ReplayHooks): Promise<ReplayedShard> {
     const process = this.#idle.pop() ?? this.#begin();
     const replayed = await process.replay(
       { kind: 'replay', order, routingSequence: this.#routingSequence() },
@@ -72,8 +59,8 @@ export class ReplayProcesses {
 
 interface Work {
   readonly message: ToReplayer;
-  readonly hooks: Hooks;
-  readonly done: (replayed: Replayed) => void;
+  readonly hooks: ReplayHooks;
+  readonly done: (replayed: ReplayedShard) => void;
   readonly failed: (error: unknown) => void;
 }
 
@@ -81,6 +68,7 @@ class ReplayProcess {
   readonly #child: Subprocess;
   readonly #troubled: (error: unknown) => void;
   #isReady = false;
+  #ended: Error | undefined;
   #work: Work | undefined;
 
   constructor(environment: Readonly<Record<string, string | undefined>>, troubled: (error: unknown) => void) {
@@ -92,17 +80,20 @@ class ReplayProcess {
       stderr: 'inherit',
       serialization: 'advanced',
       ipc: (message: FromReplayer) => this.#hear(message),
-      onExit: (_child, code, signal) =>
-        this.#work?.failed(new Error(`a replaying process ended with ${signal ?? `exit code ${code}`}`)),
+      onExit: (_child, code, signal) => {
+        this.#ended = new Error(`a replaying process ended with ${signal ?? `exit code ${code}`}`);
+        this.#work?.failed(this.#ended);
+      },
     });
   }
 
-  replay(message: ToReplayer, hooks: Hooks): Promise<Replayed> {
+  replay(message: ToReplayer, hooks: ReplayHooks): Promise<ReplayedShard> {
     const { stop } = hooks;
-    const ended = new Promise<Replayed>((done, failed) => {
+    const ended = new Promise<ReplayedShard>((done, failed) => {
       this.#work = { message, hooks, done, failed };
       stop.addEventListener('abort', this.#stopped);
-      if (this.#isReady) this.#tell(message);
+      if (this.#ended !== undefined) failed(this.#ended);
+      else if (this.#isReady) this.#tell(message);
     });
     return ended.finally(() => {
       this.#work = undefined;
@@ -142,7 +133,7 @@ class ReplayProcess {
         this.#troubled(new Error(message.message));
         break;
       case 'done':
-        work.done({ records: message.records, deadLetters: message.deadLetters });
+        work.done(message.replayed);
         break;
       case 'failed':
         work.failed(failureOf(message.why));
@@ -151,8 +142,8 @@ class ReplayProcess {
   }
 
   #tell(message: ToReplayer): void {
-    // Where it has ended meanwhile, that is heard of.
-    if (this.#child.exitCode === null) this.#child.send(message);
+    // Where it has ended, whoever waits for it has heard so.
+    if (this.#ended === undefined) this.#child.send(message);
   }
 }
 

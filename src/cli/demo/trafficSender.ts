@@ -2,7 +2,9 @@
  * Follows sample clicks' URLs as browsers would, at a steady rate. At most so many requests are on their way: a
  * gateway that is slow gets fewer clicks, not a growing heap of them. Redirects are not followed.
  */
+
 import { clickUrl } from '../../domain/clickUrl.ts';
+import { errorText } from '../../domain/errorText.ts';
 import { signClick } from '../../domain/signature.ts';
 import type { SigningKey } from '../../domain/signingKey.ts';
 import type { SampleClick } from './sampleTraffic.ts';
@@ -79,7 +81,7 @@ export class TrafficSender {
       if (response.status === REDIRECT) this.#redirected += 1;
       else this.#fail(`the gateway answered ${response.status}`);
     } catch (error) {
-      this.#fail(error instanceof Error ? error.message : String(error));
+      this.#fail(errorText(error));
     } finally {
       this.#inFlight -= 1;
     }

@@ -6,11 +6,13 @@
  * the file unreadable; that stops the import, after the rows before, with the line where its row starts. csv-parse
  * could skip such rows, but then it also skips, in silence, what else stood in the same chunk.
  */
+
 import { createReadStream, type ReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { createGunzip } from 'node:zlib';
 import type { CsvError } from 'csv-parse';
+import { errorText } from '../../domain/errorText.ts';
 import { CliError } from '../cliError.ts';
 import type { Row } from './clickOfRow.ts';
 import { type CsvRecord, CsvRecords } from './csvRecords.ts';
@@ -134,7 +136,7 @@ function readingTrouble(error: unknown): string {
     case 'Z_DATA_ERROR':
       return 'the packed data is damaged';
     default:
-      return error instanceof Error ? error.message : String(error);
+      return errorText(error);
   }
 }
 

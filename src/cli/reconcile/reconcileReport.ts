@@ -2,7 +2,9 @@
  * What a reconcile says: how far it is on stderr, and on stdout a table of the first differences with totals, or a JSON
  * object a difference and one with the totals.
  */
+
 import type { AdDifference, ShardDifference, WindowDifference } from '../../domain/difference.ts';
+import { errorText } from '../../domain/errorText.ts';
 import type { Reconciled, ReconcileWatcher } from '../../reconciler/reconcile.ts';
 import { formatCount, formatCountOf, formatMinute, formatSpan } from '../format.ts';
 import { print, printError } from '../terminal.ts';
@@ -69,7 +71,7 @@ export class ReconcileReport implements ReconcileWatcher {
   }
 
   troubled(error: unknown): void {
-    const text = `trying again: ${error instanceof Error ? error.message : String(error)}`;
+    const text = `trying again: ${errorText(error)}`;
     if (this.#progress === undefined) printError(text);
     else this.#progress.trouble(text);
   }

@@ -7,10 +7,12 @@
  *   processes.json  while `up` runs: its children, for the next start after a launcher that was killed
  *   logs/, nats/, redis/, postgres/, spool/
  */
+
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { FolderLock } from '../../adapters/disk/folderLock.ts';
+import { errorText } from '../../domain/errorText.ts';
 import { CliError } from '../cliError.ts';
 import { identify, isRunning, type ProcessIdentity } from './processIdentity.ts';
 import { PROJECT_DIRECTORY } from './tools.ts';
@@ -169,7 +171,7 @@ function unusable(directory: string, error: unknown): CliError {
 }
 
 function whyUnusable(error: unknown): string {
-  const why = error instanceof Error ? error.message : String(error);
+  const why = errorText(error);
   switch (codeOf(error)) {
     case 'EEXIST':
     case 'ENOTDIR':

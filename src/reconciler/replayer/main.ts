@@ -2,6 +2,7 @@
  * Replays shards for a process that reconciles, one at a time, as it is told over its channel (replayMessages.ts). It ends
  * when the channel does: whoever began it needs nothing more of it, or is gone.
  */
+
 import { tmpdir } from 'node:os';
 import { SpillFiles } from '../../adapters/disk/spillFiles.ts';
 import { readSettings } from '../../adapters/environment/settings.ts';
@@ -10,9 +11,10 @@ import { RoutingLog } from '../../adapters/nats/routingLog.ts';
 import { streamsOf } from '../../adapters/recount/recountParts.ts';
 import type { FromReplayer, ToReplayer } from '../../adapters/recount/replayMessages.ts';
 import { openArchive, withArchive } from '../../archive/config.ts';
+import { errorText } from '../../domain/errorText.ts';
 import type { RecountedWindow } from '../../domain/recount.ts';
+import type { ReplayOrder } from '../../domain/replayers.ts';
 import { InlineReplayers } from '../inlineReplayers.ts';
-import type { ReplayOrder } from '../ports.ts';
 import { PARTITION_RECORDS_MAX } from '../shardReplay.ts';
 
 const NAME = 'replayer';
@@ -29,7 +31,7 @@ const routing = new RoutingLog(client, manager);
 const stop = new AbortController();
 const reading = {
   nowMs: () => performance.now(),
-  troubled: (error: unknown) => tell({ kind: 'troubled', message: textOf(error) }),
+  troubled: (error: unknown) => tell({ kind: 'troubled', message: errorText(error) }),
   stop,
 };
 const replayers = new InlineReplayers({
@@ -60,11 +62,11 @@ async function replay(order: ReplayOrder, routingSequence: number): Promise<void
     await routing.readThrough(routingSequence);
     const replayed = await replayers.replay(order, { add, onRecords, stop: stop.signal });
     tellRecords();
-    tell({ kind: 'done', ...replayed });
+    tell({ kind: 'done', replayed });
   } catch (error) {
     // What it was stopped for says more than how it ended.
     const why: unknown = stop.signal.aborted ? stop.signal.reason : error;
-    tell({ kind: 'failed', why: { name: why instanceof Error ? why.name : '', message: textOf(why) } });
+    tell({ kind: 'failed', why: { name: why instanceof Error ? why.name : '', message: errorText(why) } });
   }
 }
 
@@ -79,8 +81,4 @@ async function add(windows: readonly RecountedWindow[]): Promise<void> {
 
 function tell(message: FromReplayer): void {
   process.send?.(message);
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
