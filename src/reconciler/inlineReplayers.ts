@@ -8,8 +8,8 @@ import { replayShard } from './shardReplay.ts';
 
 /** More than that gained nothing, and each has a fold. */
 const LANES = 2;
-/** Fewer records are read faster than processes are started and fetch their routing tables. */
-const PROCESSES_FROM_RECORDS = 500_000;
+/** Fewer records are replayed in a few seconds, of which starting processes takes a good part. */
+const PROCESSES_FROM_RECORDS = 2_000_000;
 
 export interface InlineParts {
   readonly streams: ShardStreams;

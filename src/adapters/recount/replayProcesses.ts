@@ -1,5 +1,5 @@
 /**
- * Shards replayed by processes of their own, one for each processor but one: judging and folding take most of a replay's time,
+ * Shards replayed by processes of their own, one for each processor: judging and folding take most of a replay's time,
  * and a process has one thread. Each has its own connection to the broker; what it has recounted comes back.
  */
 import { availableParallelism } from 'node:os';
@@ -13,8 +13,7 @@ import type { FromReplayer, ReplayFailure, ToReplayer } from './replayMessages.t
 const FILE = path.resolve(import.meta.dirname, '../../reconciler/replayer/main.ts');
 /** Each has the identities of a part of a shard in memory (I14). */
 const PROCESSES_MAX = 8;
-/** One processor is left to the broker and the database: where they share it, more processes replay no faster. */
-export const REPLAY_PROCESSES = Math.min(PROCESSES_MAX, availableParallelism() - 1);
+export const REPLAY_PROCESSES = Math.min(PROCESSES_MAX, availableParallelism());
 
 export class ReplayProcesses implements Replayers {
   readonly lanes = REPLAY_PROCESSES;
