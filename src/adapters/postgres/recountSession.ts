@@ -17,6 +17,7 @@ import { type CountedShard, UndecidedError } from '../../domain/replayRange.ts';
 import type { RunStepOutcome } from '../../domain/restatement.ts';
 import type { Reclassification } from '../../domain/rulesInForce.ts';
 import type { SettlingStep } from '../../domain/settlement.ts';
+import { numberArray } from './arrayLiteral.ts';
 import { COUNT_COLUMNS, eachCount } from './countColumns.ts';
 import { exactNumber } from './pool.ts';
 import { readReclassifications } from './reclassifications.ts';
@@ -153,9 +154,9 @@ export class RecountSession {
   async add(windows: readonly RecountedWindow[]): Promise<void> {
     await this.#query(ADD, [
       windows.map(({ adId }) => adId),
-      windows.map(({ minute }) => minute / 1000),
-      ...COUNT_COLUMNS.map(([name]) => windows.map(({ counts }) => counts[name])),
-      windows.map(({ late }) => late),
+      numberArray(windows.map(({ minute }) => minute / 1000)),
+      ...COUNT_COLUMNS.map(([name]) => numberArray(windows.map(({ counts }) => counts[name]))),
+      numberArray(windows.map(({ late }) => late)),
     ]);
   }
 

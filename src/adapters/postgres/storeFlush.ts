@@ -8,6 +8,7 @@
  */
 import type { Pool } from 'pg';
 import type { Flush, FlushOutcome } from '../../domain/flush.ts';
+import { numberArray } from './arrayLiteral.ts';
 import { COUNT_COLUMNS, eachCount } from './countColumns.ts';
 import type { DayPartitions } from './dayPartitions.ts';
 import { BOOKED, LATE_RESTATED } from './lateRows.ts';
@@ -100,7 +101,7 @@ export async function storeFlush(pool: Pool, partitions: DayPartitions, flush: F
     const seconds = earliest === undefined ? undefined : earliest / 1000;
     const ordinary = await send(pool, STORE, [...values, seconds]);
     if (ordinary.open) return ordinary.moved ? { kind: 'stored' } : explain(pool, flush);
-    return storeLate(pool, flush, [...values, flush.ruleSetVersions, streamsOf(flush)]);
+    return storeLate(pool, flush, [...values, numberArray(flush.ruleSetVersions), streamsOf(flush)]);
   });
 }
 
@@ -153,8 +154,8 @@ function parameters(flush: Flush): unknown[] {
     flush.records,
     flush.duplicates,
     rows.map(({ adId }) => adId),
-    rows.map(({ minute }) => minute / 1000),
-    ...COUNT_COLUMNS.map(([name]) => rows.map(({ counts }) => counts[name])),
+    numberArray(rows.map(({ minute }) => minute / 1000)),
+    ...COUNT_COLUMNS.map(([name]) => numberArray(rows.map(({ counts }) => counts[name]))),
     deadLetters.map(({ sequence }) => sequence),
     deadLetters.map(({ index }) => index),
     deadLetters.map(({ reason }) => reason),
