@@ -4,6 +4,7 @@ import type { Timers } from '../domain/timers.ts';
 import { ClickLog } from './clickLog.ts';
 import { ClosedUntil } from './closedUntil.ts';
 import { GroupCommit } from './groupCommit.ts';
+import type { OpenLeftSpool } from './leftSpools.ts';
 import type { FindStanding, Log, PublishBatch, RoutingWriter, SpoolFolder } from './ports.ts';
 import { Spool } from './spool.ts';
 import { SpoolDrain } from './spoolDrain.ts';
@@ -33,6 +34,7 @@ export interface ClickPath {
   readonly spool: Spool;
   /** Drains the spool until `stop`. */
   readonly drainSpool: (stop: AbortSignal) => Promise<void>;
+  readonly openLeftSpool: OpenLeftSpool;
 }
 
 export async function openClickPath(parts: ClickPathParts): Promise<ClickPath> {
@@ -46,10 +48,16 @@ export async function openClickPath(parts: ClickPathParts): Promise<ClickPath> {
     encodeBatch: (records: readonly Uint8Array[]) => parts.encodeBatch(routing.table.sequence, records),
   };
   const groupCommit = new GroupCommit(shared);
-  const drain = new SpoolDrain({ ...shared, onDelivered: (shard) => groupCommit.delivered(shard) });
+  const onDelivered = (shard: number) => groupCommit.delivered(shard);
+  const drain = new SpoolDrain({ ...shared, onDelivered });
   return {
     clickLog: new ClickLog({ ...shared, groupCommit }),
     spool,
     drainSpool: (stop) => drain.run(stop),
+    openLeftSpool: async (folder) => {
+      const left = await Spool.open({ ...parts, folder });
+      const leftDrain = new SpoolDrain({ ...shared, spool: left, onDelivered });
+      return { spool: left, drain: (stop) => leftDrain.runUntilEmpty(stop) };
+    },
   };
 }

@@ -8,6 +8,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     'host',
     'httpPort',
     'ingestPort',
+    'sharesPorts',
     'signingKeys',
     'userKeySalt',
     'clickUrlTtlMs',

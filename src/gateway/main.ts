@@ -1,6 +1,6 @@
 /** The gateway process: answers click URLs over HTTP, takes clicks and ads over gRPC. */
 import { randomUUID } from 'node:crypto';
-import { SpoolFolder } from '../adapters/disk/spoolFolder.ts';
+import { SpoolFolders } from '../adapters/disk/spoolFolders.ts';
 import { AdCatalogService, ClickIngestService, ingestPackage } from '../adapters/grpc/contract.ts';
 import { startGrpcServer } from '../adapters/grpc/server.ts';
 import { announceAds, onAdsChanged } from '../adapters/nats/catalogChanges.ts';
@@ -8,7 +8,7 @@ import { decodeClickFacts, encodeClickBatch, encodeClickRecord } from '../adapte
 import { ClickPublisher } from '../adapters/nats/clickPublisher.ts';
 import { connectNats } from '../adapters/nats/connection.ts';
 import { Connectivity } from '../adapters/nats/connectivity.ts';
-import { RoutingLog } from '../adapters/nats/routingLog.ts';
+import { RoutingLog, routingIncarnation } from '../adapters/nats/routingLog.ts';
 import { StandingBatches } from '../adapters/nats/standingBatches.ts';
 import { connectPostgres } from '../adapters/postgres/pool.ts';
 import { pageAds, readAds } from '../adapters/postgres/readAds.ts';
@@ -24,6 +24,7 @@ import { ClickHttp, nothingThere } from './clickHttp.ts';
 import { openClickPath } from './clickPath.ts';
 import { readConfig } from './config.ts';
 import { ingestService } from './ingestService.ts';
+import { LeftSpools } from './leftSpools.ts';
 import type { AdStore } from './ports.ts';
 import { readiness } from './readiness.ts';
 
@@ -66,10 +67,11 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
 
   const publisher = new ClickPublisher(client, manager, new Connectivity(nats), config.publishTimeoutMs);
   const standing = new StandingBatches(client, manager);
-  const folder = await SpoolFolder.open(config.spoolDirectory);
+  const spools = await SpoolFolders.open(config.spoolDirectory, await routingIncarnation(manager));
+  const folder = await spools.takeFree();
   const run = randomUUID();
   let batches = 0;
-  const { clickLog, spool, drainSpool } = await openClickPath({
+  const { clickLog, spool, drainSpool, openLeftSpool } = await openClickPath({
     routing,
     publish: (shard, bytes, batchId) => publisher.publish(shard, bytes, batchId),
     findStanding: (shard, batchIds, sinceMs, stop) => standing.find(shard, batchIds, sinceMs, stop),
@@ -84,12 +86,23 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
     timers: systemTimers,
     log,
   });
+  const leftSpools = new LeftSpools({
+    takeLeft: () => spools.takeLeft(),
+    openLeftSpool,
+    timers: systemTimers,
+    log,
+  });
   const shared = { ads, clickLog, userKeySalt: config.userKeySalt, clock: systemClock, log };
 
-  const ready = async () => readiness(await succeedsWithin(nats.rtt(), READY_MS, systemTimers), spool);
+  const waiting = () => spool.bytes + leftSpools.bytes;
+  const ready = async () =>
+    readiness(await succeedsWithin(nats.rtt(), READY_MS, systemTimers), {
+      bytes: waiting(),
+      isFull: spool.isFull,
+    });
   const draining = new AbortController();
   const grpc = await startGrpcServer(
-    `${config.host}:${config.ingestPort}`,
+    { host: config.host, port: config.ingestPort, isShared: config.sharesPorts },
     ingestPackage,
     ['clickledger.v1.ClickIngestService', 'clickledger.v1.AdCatalogService'],
     (server) => {
@@ -107,6 +120,7 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
   const http = Bun.serve({
     hostname: config.host,
     port: config.httpPort,
+    reusePort: config.sharesPorts,
     idleTimeout: Math.ceil(config.httpTimeoutMs / 1000),
     maxRequestBodySize: 1,
     routes: {
@@ -120,7 +134,7 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
       return Response.json({ error: 'the gateway failed; the click may be tried again' }, { status: 503 });
     },
   });
-  const drained = drainSpool(draining.signal);
+  const drained = Promise.all([drainSpool(draining.signal), leftSpools.run(draining.signal)]);
   void followReadiness(async () => (await ready()).ok, grpc.setServing, systemTimers, draining.signal);
   logReady(log, { http: http.port, ingest: config.ingestPort });
 
@@ -128,7 +142,10 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
     draining.abort();
     await Promise.all([http.stop(), grpc.stop(DRAIN_MS), drained]);
     if (spool.bytes > 0)
-      log.warn({ bytes: spool.bytes }, 'clicks stay in the spool; they are sent at the next start');
+      log.warn(
+        { bytes: spool.bytes },
+        'clicks stay in the spool; another gateway of this machine sends them, or the next start',
+      );
     await Promise.all([nats.drain(), pool.end()]);
     // Last: as long as anything here may still write to the spool, it is nobody else's.
     folder.close();

@@ -56,9 +56,18 @@ export class SpoolDrain {
   }
 
   /** Drains whatever comes into the spool, until `stop`. */
-  async run(stop: AbortSignal): Promise<void> {
+  run(stop: AbortSignal): Promise<void> {
+    return this.#run(stop, () => false);
+  }
+
+  /** Drains a spool into which nothing comes any more, until it is empty or `stop` is given. */
+  runUntilEmpty(stop: AbortSignal): Promise<void> {
+    return this.#run(stop, () => this.#parts.spool.bytes === 0);
+  }
+
+  async #run(stop: AbortSignal, isDone: () => boolean): Promise<void> {
     const { spool, timers } = this.#parts;
-    for (let pauseMs = RETRY_PAUSE_FIRST_MS; ; ) {
+    for (let pauseMs = RETRY_PAUSE_FIRST_MS; !isDone(); ) {
       await spool.filled(stop);
       if (stop.aborted) return;
       const { silent, hasDelivered, hasFailed } = await this.#pass(stop);

@@ -47,7 +47,7 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
     'the reconciler is away: audits wait for it, counting and counts do not; ask again',
   );
   const grpc = await startGrpcServer(
-    `${config.host}:${config.queryPort}`,
+    { host: config.host, port: config.queryPort },
     queryPackage,
     [QUERY, AUDIT],
     (server) => {

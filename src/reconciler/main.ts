@@ -109,7 +109,7 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
   };
   const draining = new AbortController();
   const grpc = await startGrpcServer(
-    `${config.host}:${config.auditPort}`,
+    { host: config.host, port: config.auditPort },
     auditPackage,
     ['clickledger.v1.AuditService'],
     (server) =>

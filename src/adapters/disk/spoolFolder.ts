@@ -11,6 +11,11 @@ import { FolderLock } from './folderLock.ts';
 
 const NAME = /^(\d{12})\.(spool|torn)$/;
 
+interface FolderList {
+  readonly segments: { number: number; bytes: number }[];
+  readonly lastNumber: number;
+}
+
 export class SpoolFolder {
   readonly #directory: string;
   readonly #lock: FolderLock;
@@ -20,16 +25,17 @@ export class SpoolFolder {
     this.#lock = lock;
   }
 
-  /** Makes the folder where there is none, and locks it. @throws Error where another process has it */
-  static async open(directory: string): Promise<SpoolFolder> {
+  /** Makes the folder where there is none, and locks it; undefined when a running gateway has it. */
+  static async take(directory: string): Promise<SpoolFolder | undefined> {
     await mkdir(directory, { recursive: true });
     const lock = FolderLock.take(directory);
-    if (lock === undefined) {
-      throw new Error(
-        `CLICKLEDGER_SPOOL_DIR=${JSON.stringify(directory)} is in use by another gateway: each needs a spool of its own`,
-      );
-    }
-    return new SpoolFolder(directory, lock);
+    return lock === undefined ? undefined : new SpoolFolder(directory, lock);
+  }
+
+  /** Whether clicks wait in it, whoever has it. */
+  static async isFilled(directory: string): Promise<boolean> {
+    const { segments } = await listIn(directory);
+    return segments.some(({ bytes }) => bytes > 0);
   }
 
   /** Lets another process have it. Nothing is appended or removed after this. */
@@ -38,19 +44,8 @@ export class SpoolFolder {
   }
 
   /** The segments that are there, in order, and the highest number that was ever given among what is there. */
-  async list(): Promise<{ segments: { number: number; bytes: number }[]; lastNumber: number }> {
-    const files = (await readdir(this.#directory)).flatMap((name) => {
-      const [, digits, kind] = NAME.exec(name) ?? [];
-      return digits === undefined ? [] : [{ number: Number(digits), kind }];
-    });
-    files.sort((left, right) => left.number - right.number);
-    const segments = files.filter(({ kind }) => kind === 'spool');
-    return {
-      segments: await Promise.all(
-        segments.map(async ({ number }) => ({ number, bytes: (await stat(this.#path(number))).size })),
-      ),
-      lastNumber: files.at(-1)?.number ?? 0,
-    };
+  list(): Promise<FolderList> {
+    return listIn(this.#directory);
   }
 
   read(number: number): Promise<Uint8Array> {
@@ -89,7 +84,7 @@ export class SpoolFolder {
   }
 
   #path(number: number): string {
-    return path.join(this.#directory, `${String(number).padStart(12, '0')}.spool`);
+    return pathOf(this.#directory, number);
   }
 
   async #syncNames(): Promise<void> {
@@ -100,4 +95,29 @@ export class SpoolFolder {
       await folder.close();
     }
   }
+}
+
+async function listIn(directory: string): Promise<FolderList> {
+  const files = (await readdir(directory)).flatMap((name) => {
+    const [, digits, kind] = NAME.exec(name) ?? [];
+    return digits === undefined ? [] : [{ number: Number(digits), kind }];
+  });
+  files.sort((left, right) => left.number - right.number);
+  const sizes = files
+    .filter(({ kind }) => kind === 'spool')
+    .map(async ({ number }) => ({ number, bytes: await bytesOf(pathOf(directory, number)) }));
+  return { segments: await Promise.all(sizes), lastNumber: files.at(-1)?.number ?? 0 };
+}
+
+/** 0 where a running gateway removes it just now. */
+async function bytesOf(file: string): Promise<number> {
+  const { size } = await stat(file).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return { size: 0 };
+    throw error;
+  });
+  return size;
+}
+
+function pathOf(directory: string, number: number): string {
+  return path.join(directory, `${String(number).padStart(12, '0')}.spool`);
 }

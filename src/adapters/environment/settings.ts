@@ -160,6 +160,12 @@ export const SETTINGS = {
     port(),
     'Where the gateway takes clicks and ads over gRPC.',
   ),
+  sharesPorts: setting(
+    'CLICKLEDGER_SHARE_PORTS',
+    'off',
+    z.stringbool({ truthy: ['on'], falsy: ['off'], case: 'sensitive', error: 'on or off' }),
+    'Whether several gateways of this machine listen on the same two ports. `up` sets it where it starts more than one.',
+  ),
   queryPort: setting(
     'CLICKLEDGER_QUERY_PORT',
     '50052',
@@ -289,7 +295,7 @@ export const SETTINGS = {
     'CLICKLEDGER_SPOOL_DIR',
     '.data/spool',
     text(/./, 'a folder'),
-    'Where a gateway keeps clicks that JetStream does not confirm in time; each gateway needs one of its own. `up` gives `spool` in the data folder.',
+    'Where the gateways of one machine keep clicks that JetStream does not confirm in time: on a disk that outlives them. `up` gives `spool` in the data folder.',
   ),
   spoolBytesMax: setting(
     'SPOOL_BYTES_MAX',

@@ -1,4 +1,5 @@
 /** A gRPC server with the standard health service and server reflection. */
+import { createServer, type Socket } from 'node:net';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { PackageDefinition } from '@grpc/proto-loader';
 import { HealthImplementation } from 'grpc-health-check';
@@ -6,6 +7,13 @@ import { reflectionOf } from './reflection.ts';
 
 /** A request of 5,000 ordinary clicks has about 2 MiB; the library's own limit. */
 const REQUEST_BYTES_MAX = 4 * 1024 * 1024;
+
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+  /** Other processes of this user may listen there too, if they all say so; the kernel spreads connections over them. */
+  readonly isShared?: boolean;
+}
 
 export interface GrpcServer {
   /** Says SERVING or NOT_SERVING to health checks, for the whole server and each of its services, or for one service. */
@@ -20,7 +28,7 @@ export interface GrpcServer {
  * @throws Error where the port is taken
  */
 export async function startGrpcServer(
-  address: string,
+  address: ListenAddress,
   definition: PackageDefinition,
   services: readonly string[],
   register: (server: Server) => void,
@@ -31,11 +39,7 @@ export async function startGrpcServer(
   const health = new HealthImplementation(Object.fromEntries(names.map((name) => [name, 'SERVING'])));
   health.addToServer(server);
   reflectionOf(definition, services).addToServer(server);
-  await new Promise<void>((resolve, reject) => {
-    server.bindAsync(address, ServerCredentials.createInsecure(), (error) =>
-      error === null ? resolve() : reject(error),
-    );
-  });
+  const listener = await listen(address, server);
   const setServing = (serving: boolean, service?: string) => {
     for (const name of service === undefined ? names : [service])
       health.setStatus(name, serving ? 'SERVING' : 'NOT_SERVING');
@@ -44,9 +48,37 @@ export async function startGrpcServer(
     setServing,
     stop: async (boundMs) => {
       setServing(false);
-      const bound = setTimeout(() => server.forceShutdown(), boundMs);
+      const closed = listener.close();
+      const bound = setTimeout(() => {
+        server.forceShutdown();
+        listener.destroy();
+      }, boundMs);
       await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+      // The library does not wait for calls on connections that were handed to it; each ends its connection.
+      await closed;
       clearTimeout(bound);
+    },
+  };
+}
+
+/** Hands connections to the server itself: the library cannot listen on a port that is shared. */
+async function listen({ host, port, isShared = false }: ListenAddress, server: Server) {
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const sockets = new Set<Socket>();
+  const listener = createServer((socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+    injector.injectConnection(socket);
+  });
+  await new Promise<void>((resolve, reject) => {
+    listener.once('error', reject);
+    listener.listen({ host, port, reusePort: isShared }, resolve);
+  });
+  return {
+    /** Takes no new connections; returns when those that are there have ended. */
+    close: () => new Promise<void>((resolve) => listener.close(() => resolve())),
+    destroy: () => {
+      for (const socket of sockets) socket.destroy();
     },
   };
 }

@@ -48,6 +48,11 @@ export async function ensureRoutingStream(manager: JetStreamManager): Promise<vo
   });
 }
 
+/** When the stream was made, to tell this installation from others. @throws Error where there is none */
+export async function routingIncarnation(manager: JetStreamManager): Promise<string> {
+  return (await manager.streams.info(STREAM)).created;
+}
+
 export class RoutingLog {
   readonly #client: JetStreamClient;
   readonly #manager: JetStreamManager;

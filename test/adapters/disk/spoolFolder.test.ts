@@ -7,12 +7,18 @@ import { SpoolFolder } from '../../../src/adapters/disk/spoolFolder.ts';
 import { tiedCommand } from '../../../src/cli/stack/privileges.ts';
 import { decodeSpool } from '../../../src/domain/spoolEntry.ts';
 
+async function open(directory: string): Promise<SpoolFolder> {
+  const folder = await SpoolFolder.take(directory);
+  if (folder === undefined) throw new Error(`${directory} is taken`);
+  return folder;
+}
+
 const newDirectory = () =>
   path.join(inject('testDirectory'), `spool-${randomBytes(6).toString('hex')}`, 'in');
 
 test('segments are appended to, listed in order, read, set aside and removed', async () => {
   const directory = newDirectory();
-  const folder = await SpoolFolder.open(directory);
+  const folder = await open(directory);
   expect(await folder.list()).toEqual({ segments: [], lastNumber: 0 });
   await folder.append(2, 0, Buffer.from('two'));
   await folder.append(11, 0, Buffer.from('eleven'));
@@ -32,25 +38,23 @@ test('segments are appended to, listed in order, read, set aside and removed', a
 test('a folder belongs to one gateway, and is free again when that one has gone', async () => {
   const directory = newDirectory();
   const script = `import { SpoolFolder } from '${path.resolve('src/adapters/disk/spoolFolder.ts')}';
-    await SpoolFolder.open(process.argv[1]); console.log('open'); await new Promise((resolve) => setTimeout(resolve, 60_000));`;
+    const held = await SpoolFolder.take(process.argv[1]); console.log('open'); await new Promise((resolve) => setTimeout(resolve, 60_000)); held.close();`;
   const other = Bun.spawn(tiedCommand([process.execPath, '-e', script, directory], 'KILL'), {
     stdout: 'pipe',
     stdin: 'ignore',
   });
   const { value } = await other.stdout.getReader().read();
   expect(new TextDecoder().decode(value)).toBe('open\n');
-  await expect(SpoolFolder.open(directory)).rejects.toThrow(
-    `CLICKLEDGER_SPOOL_DIR=${JSON.stringify(directory)} is in use by another gateway`,
-  );
+  expect(await SpoolFolder.take(directory)).toBeUndefined();
   other.kill('SIGKILL');
   await other.exited;
-  await SpoolFolder.open(directory);
+  expect(await SpoolFolder.take(directory)).toBeDefined();
 });
 
 /** A gateway in another process that tries to open the folder; what it says. */
 async function openElsewhere(directory: string): Promise<string> {
   const script = `import { SpoolFolder } from '${path.resolve('src/adapters/disk/spoolFolder.ts')}';
-    console.log(await SpoolFolder.open(process.argv[1]).then(() => 'open', (error) => error.message));`;
+    console.log((await SpoolFolder.take(process.argv[1])) === undefined ? 'taken' : 'open');`;
   const child = Bun.spawn(tiedCommand([process.execPath, '-e', script, directory], 'KILL'), {
     stdout: 'pipe',
     stdin: 'ignore',
@@ -60,19 +64,19 @@ async function openElsewhere(directory: string): Promise<string> {
 
 test('a folder stays locked however much garbage is collected, until it is closed', async () => {
   const directory = newDirectory();
-  const folder = await SpoolFolder.open(directory);
+  const folder = await open(directory);
   for (let round = 0; round < 5; round++) {
     Array.from({ length: 100_000 }, (_, index) => ({ index }));
     Bun.gc(true);
     await Bun.sleep(1);
   }
-  expect(await openElsewhere(directory)).toContain('is in use by another gateway');
+  expect(await openElsewhere(directory)).toBe('taken');
   folder.close();
   expect(await openElsewhere(directory)).toBe('open');
 });
 
 test('a new segment takes no place of one that is there', async () => {
-  const folder = await SpoolFolder.open(newDirectory());
+  const folder = await open(newDirectory());
   await folder.append(1, 0, Buffer.from('answered'));
   await expect(folder.append(1, 0, Buffer.from('new'))).rejects.toMatchObject({ code: 'EEXIST' });
   expect(Buffer.from(await folder.read(1)).toString()).toBe('answered');
@@ -83,7 +87,7 @@ test('a disk that takes only a part refuses; what was there before can still be 
   // The limit on the size of a file stands in for a full disk: the kernel takes a part and then says no.
   const script = `import { SpoolFolder } from '${path.resolve('src/adapters/disk/spoolFolder.ts')}';
     import { encodeSpoolEntry } from '${path.resolve('src/domain/spoolEntry.ts')}';
-    const folder = await SpoolFolder.open(process.argv[1]);
+    const folder = await SpoolFolder.take(process.argv[1]);
     const frame = encodeSpoolEntry({ kind: 'batch', shard: 1, batchId: 'a', madeMs: 0, bytes: new Uint8Array(900) });
     await folder.append(1, 0, frame);
     const refused = await folder.append(1, frame.length, frame).catch((error) => error.code);
@@ -94,7 +98,7 @@ test('a disk that takes only a part refuses; what was there before can still be 
     stdin: 'ignore',
   });
   expect((await new Response(child.stdout).text()).trim()).toBe('EFBIG');
-  const folder = await SpoolFolder.open(directory);
+  const folder = await open(directory);
   const file = await folder.read(1);
   expect(file.length).toBe(1024);
   const { entries, soundBytes } = decodeSpool(file);

@@ -54,6 +54,15 @@ const CASES: readonly {
     right: 'postgres://host:port or postgresql://host:port',
   },
   {
+    name: 'sharesPorts',
+    good: [
+      ['on', true],
+      ['off', false],
+    ],
+    bad: ['ON', 'true', '1', 'constructor'],
+    right: 'on or off',
+  },
+  {
     name: 'host',
     good: [
       ['0.0.0.0', '0.0.0.0'],
@@ -208,6 +217,7 @@ test('every default is right, and all of them fit each other', () => {
     host: '127.0.0.1',
     httpPort: 8_080,
     ingestPort: 50_051,
+    sharesPorts: false,
     queryPort: 50_052,
     clickUrlTtlMs: HOUR,
     dedupHorizonMs: DAY,

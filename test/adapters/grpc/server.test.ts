@@ -18,7 +18,7 @@ import {
   ingestPackage,
   queryPackage,
 } from '../../../src/adapters/grpc/contract.ts';
-import { type GrpcServer, startGrpcServer } from '../../../src/adapters/grpc/server.ts';
+import { type GrpcServer, type ListenAddress, startGrpcServer } from '../../../src/adapters/grpc/server.ts';
 import { freePort } from '../../../src/cli/stack/freePort.ts';
 import type { ClickQueryServiceClient } from '../../../src/contract/generated/clickledger/v1/ClickQueryService.ts';
 
@@ -86,14 +86,19 @@ beforeEach(() => {
     });
 });
 
-async function start(): Promise<{ server: GrpcServer; address: string }> {
-  const address = `127.0.0.1:${await freePort()}`;
-  const server = await startGrpcServer(address, queryPackage, [SERVICE], register);
+const freeAddress = async (): Promise<ListenAddress> => ({ host: '127.0.0.1', port: await freePort() });
+
+async function start(
+  listen?: ListenAddress,
+): Promise<{ server: GrpcServer; listen: ListenAddress; address: string }> {
+  listen ??= await freeAddress();
+  const address = `${listen.host}:${listen.port}`;
+  const server = await startGrpcServer(listen, queryPackage, [SERVICE], register);
   onTestFinished(() => {
     release();
     return server.stop(STOP_MS);
   });
-  return { server, address };
+  return { server, listen, address };
 }
 
 const healthAt = (address: string) =>
@@ -185,19 +190,63 @@ describe('stopping', () => {
   });
 
   test('frees the port for the next one', async () => {
-    const { server, address } = await start();
+    const { server, listen, address } = await start();
     await server.stop(STOP_MS);
-    const next = await startGrpcServer(address, queryPackage, [SERVICE], register);
+    const next = await startGrpcServer(listen, queryPackage, [SERVICE], register);
     expect(await check(healthAt(address), '')).toBe('SERVING');
     await next.stop(STOP_MS);
   });
 });
 
 test('a port that is taken is an error that names it', async () => {
-  const { address } = await start();
-  await expect(startGrpcServer(address, queryPackage, [SERVICE], register)).rejects.toThrow(
+  const { listen, address } = await start();
+  await expect(startGrpcServer(listen, queryPackage, [SERVICE], register)).rejects.toThrow(
     new RegExp(`EADDRINUSE.*${address}|${address}.*in use`, 's'),
   );
+});
+
+describe('a shared port', () => {
+  /** A call on a connection of its own. */
+  const queryAnew = (address: string) => {
+    const client = new ClickQueryService(address, credentials.createInsecure(), {
+      'grpc.use_local_subchannel_pool': 1,
+    });
+    return query(client).finally(() => client.close());
+  };
+
+  test('has its connections spread over all that listen, and those that stay take over when one stops', async () => {
+    const listen = { ...(await freeAddress()), isShared: true };
+    const answers = [0, 0];
+    const servers: GrpcServer[] = [];
+    for (const index of [0, 1]) {
+      register = (server) =>
+        server.addService(ClickQueryService.service, {
+          queryAggregates: (_call: unknown, done: (error: null, answer: object) => void) => {
+            answers[index] = (answers[index] ?? 0) + 1;
+            done(null, {});
+          },
+        });
+      servers.push((await start(listen)).server);
+    }
+    const address = `${listen.host}:${listen.port}`;
+    // That all of 64 come to the same one happens once in 2^63.
+    for (let call = 0; call < 64; call++) await queryAnew(address);
+    const [first = 0, second = 0] = answers;
+    expect(first + second).toBe(64);
+    expect(Math.min(first, second)).toBeGreaterThan(0);
+    await servers[0]?.stop(STOP_MS);
+    for (let call = 0; call < 16; call++) await queryAnew(address);
+    expect(answers).toEqual([first, second + 16]);
+  });
+
+  test('is refused to one that does not share, and one that does not share keeps its port', async () => {
+    const shared = { ...(await freeAddress()), isShared: true };
+    await start(shared);
+    await expect(start({ ...shared, isShared: false })).rejects.toMatchObject({ code: 'EADDRINUSE' });
+    const own = await freeAddress();
+    await start(own);
+    await expect(start({ ...own, isShared: true })).rejects.toMatchObject({ code: 'EADDRINUSE' });
+  });
 });
 
 test('a request larger than allowed is refused, and the server serves on', async () => {
@@ -302,8 +351,9 @@ describe('reflection', () => {
   ])(
     'of %s lists its services, and every type of them resolves to a file that is served',
     async (_what, definition, services, methods) => {
-      const address = `127.0.0.1:${await freePort()}`;
-      const server = await startGrpcServer(address, definition, services, () => undefined);
+      const listen = await freeAddress();
+      const address = `${listen.host}:${listen.port}`;
+      const server = await startGrpcServer(listen, definition, services, () => undefined);
       onTestFinished(() => server.stop(STOP_MS));
       const { list_services_response: listed } = await ask(address, { list_services: '' });
       expect(listed?.service.map(({ name }) => name)).toEqual(expect.arrayContaining(services));
@@ -332,9 +382,10 @@ describe('reflection', () => {
   );
 
   test('of maps names their entries as protobuf demands, or other languages refuse the whole file', async () => {
-    const address = `127.0.0.1:${await freePort()}`;
+    const listen = await freeAddress();
+    const address = `${listen.host}:${listen.port}`;
     const services = ['clickledger.v1.ClickIngestService'];
-    const server = await startGrpcServer(address, ingestPackage, services, () => undefined);
+    const server = await startGrpcServer(listen, ingestPackage, services, () => undefined);
     onTestFinished(() => server.stop(STOP_MS));
     const files = await filesFor(address, 'clickledger.v1.ClickIngestService');
     const maps = [...files.values()].flatMap(({ messageType }) =>
