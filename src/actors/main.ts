@@ -10,6 +10,7 @@ import { announceChange, onOwnershipChange } from '../adapters/nats/ownershipCha
 import { RoutingLog } from '../adapters/nats/routingLog.ts';
 import { beatNode } from '../adapters/postgres/beatNode.ts';
 import { claimShards } from '../adapters/postgres/claimShards.ts';
+import { POOL_CONNECTIONS_MAX } from '../adapters/postgres/connectionBudget.ts';
 import { DayPartitions } from '../adapters/postgres/dayPartitions.ts';
 import { connectForHeartbeats, connectPostgres } from '../adapters/postgres/pool.ts';
 import { releaseShard } from '../adapters/postgres/releaseShard.ts';
@@ -25,7 +26,6 @@ import { readConfig } from './config.ts';
 import { ActorNode } from './node.ts';
 import type { ClickStreams, Ledger } from './ports.ts';
 
-const POSTGRES_CONNECTIONS_MAX = 8;
 /** A server that takes longer to answer is not reached. */
 const ANSWER_MS = 1_000;
 /** Below what `up` waits before it kills. */
@@ -45,7 +45,7 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
   await checkRedis(config.redisUrl);
   const redis = connectRedis(config.redisUrl, (error) => log.warn({ err: error }, 'Redis'));
   const onPostgresError = (error: Error) => log.warn({ err: error }, 'PostgreSQL');
-  const pool = connectPostgres(databaseUrl, nodeName, POSTGRES_CONNECTIONS_MAX, onPostgresError);
+  const pool = connectPostgres(databaseUrl, nodeName, POOL_CONNECTIONS_MAX.actors, onPostgresError);
   const heartbeats = connectForHeartbeats(
     databaseUrl,
     nodeName,

@@ -5,12 +5,12 @@ import { readSettings } from '../adapters/environment/settings.ts';
 import { connectNats } from '../adapters/nats/connection.ts';
 import { checkNats } from '../adapters/nats/requirements.ts';
 import { RoutingLog } from '../adapters/nats/routingLog.ts';
+import { POOL_CONNECTIONS_MAX } from '../adapters/postgres/connectionBudget.ts';
 import { connectPostgres } from '../adapters/postgres/pool.ts';
 import { checkPostgres } from '../adapters/postgres/requirements.ts';
 import { CliError } from './cliError.ts';
 import { dataDirectory, instanceEnvironment } from './stack/instance.ts';
 
-const CONNECTIONS_MAX = 2;
 /** SQLSTATE undefined_table and undefined_column: the tables are those of an earlier release. */
 const NOT_MIGRATED = ['42P01', '42703'];
 
@@ -35,7 +35,7 @@ export async function withLedger<T>(name: string, use: (ledger: Ledger) => Promi
   const { databaseUrl } = readSettings(installation(), ['databaseUrl']);
   await checkPostgres(databaseUrl);
   // A connection that breaks while idle is replaced; one that is used says so itself.
-  const pool = connectPostgres(databaseUrl, name, CONNECTIONS_MAX, () => undefined);
+  const pool = connectPostgres(databaseUrl, name, POOL_CONNECTIONS_MAX.command, () => undefined);
   try {
     return await use({ url: databaseUrl, pool });
   } catch (error) {

@@ -10,6 +10,7 @@ import { connectNats } from '../adapters/nats/connection.ts';
 import { Connectivity } from '../adapters/nats/connectivity.ts';
 import { RoutingLog, routingIncarnation } from '../adapters/nats/routingLog.ts';
 import { StandingBatches } from '../adapters/nats/standingBatches.ts';
+import { POOL_CONNECTIONS_MAX } from '../adapters/postgres/connectionBudget.ts';
 import { connectPostgres } from '../adapters/postgres/pool.ts';
 import { pageAds, readAds } from '../adapters/postgres/readAds.ts';
 import { upsertAds } from '../adapters/postgres/upsertAds.ts';
@@ -28,7 +29,6 @@ import { LeftSpools } from './leftSpools.ts';
 import type { AdStore } from './ports.ts';
 import { readiness } from './readiness.ts';
 
-const POSTGRES_CONNECTIONS_MAX = 4;
 /** Looking an ad up is in the way of a click. */
 const STATEMENT_TIMEOUT_MS = 4_000;
 const DRAIN_MS = 7_000;
@@ -49,7 +49,7 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
   const pool = connectPostgres(
     config.databaseUrl,
     'gateway',
-    POSTGRES_CONNECTIONS_MAX,
+    POOL_CONNECTIONS_MAX.gateway,
     (error) => log.warn({ err: error }, 'PostgreSQL'),
     STATEMENT_TIMEOUT_MS,
   );

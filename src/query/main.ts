@@ -5,6 +5,7 @@ import { forwardTo } from '../adapters/grpc/forwarder.ts';
 import { startGrpcServer } from '../adapters/grpc/server.ts';
 import { connectNats } from '../adapters/nats/connection.ts';
 import { askLiveDeltas } from '../adapters/nats/liveDeltas.ts';
+import { POOL_CONNECTIONS_MAX } from '../adapters/postgres/connectionBudget.ts';
 import { connectPostgres } from '../adapters/postgres/pool.ts';
 import { readAggregates } from '../adapters/postgres/readAggregates.ts';
 import { readPastAggregates } from '../adapters/postgres/readPastAggregates.ts';
@@ -16,7 +17,6 @@ import { AggregateReader } from './aggregateReader.ts';
 import { readConfig } from './config.ts';
 import { queryService } from './queryService.ts';
 
-const POSTGRES_CONNECTIONS_MAX = 8;
 const DRAIN_MS = 7_000;
 /** Below what `up` waits before it kills. */
 const DRAIN_BOUND_MS = 9_000;
@@ -32,7 +32,7 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
   const config = readConfig(process.env);
   log.level = config.logLevel;
   const nats = await connectNats(config.natsUrl, 'query');
-  const pool = connectPostgres(config.databaseUrl, 'query', POSTGRES_CONNECTIONS_MAX, (error) =>
+  const pool = connectPostgres(config.databaseUrl, 'query', POOL_CONNECTIONS_MAX.query, (error) =>
     log.warn({ err: error }, 'PostgreSQL'),
   );
   const reader = new AggregateReader({

@@ -7,6 +7,7 @@ import { AuditService, auditPackage } from '../adapters/grpc/contract.ts';
 import { startGrpcServer } from '../adapters/grpc/server.ts';
 import { connectNats } from '../adapters/nats/connection.ts';
 import { RoutingLog } from '../adapters/nats/routingLog.ts';
+import { POOL_CONNECTIONS_MAX } from '../adapters/postgres/connectionBudget.ts';
 import { countDrift } from '../adapters/postgres/countDrift.ts';
 import { connectForRecount, connectPostgres } from '../adapters/postgres/pool.ts';
 import { readRestatements } from '../adapters/postgres/readRestatements.ts';
@@ -32,7 +33,6 @@ import { reconcile } from './reconcile.ts';
 import { runScheduled } from './schedule.ts';
 
 const NAME = 'reconciler';
-const POSTGRES_CONNECTIONS_MAX = 8;
 const DRAIN_MS = 5_000;
 /** Below what `up` waits before it kills. */
 const DRAIN_BOUND_MS = 9_000;
@@ -56,7 +56,7 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
   const broker = { client, manager, routing };
   const archive = openArchive(process.env);
   const onPostgresError = (error: Error) => log.warn({ err: error }, 'PostgreSQL');
-  const pool = connectPostgres(config.databaseUrl, NAME, POSTGRES_CONNECTIONS_MAX, onPostgresError);
+  const pool = connectPostgres(config.databaseUrl, NAME, POOL_CONNECTIONS_MAX.reconciler, onPostgresError);
   const recountPool = connectForRecount(config.databaseUrl, NAME, onPostgresError);
   await interruptDeadJobs(pool).catch((error: unknown) =>
     log.warn({ err: error }, 'what runs of an earlier process came to is said when the next one begins'),

@@ -60,6 +60,7 @@ test('`up` says where everything is and `ready`, serves, and drains when it is a
     'redis',
     'postgres',
     'migrations',
+    'processes',
     'http',
     'ingest',
     'query',
@@ -83,9 +84,9 @@ test('a process of `up` that is killed is ready again, and the end is still an o
   const folder = await testFolder();
   const { up, until } = await startUp(folder);
   await until('ready');
-  const { actors } = await children(folder);
+  const { 'actors-1': actors } = await children(folder);
   process.kill(actors?.pid ?? 0, 'SIGKILL');
-  await until('actors ready again');
+  await until('actors-1 ready again');
   up.kill('SIGINT');
   await until('drained: all accepted clicks are flushed');
   expect(await up.exited).toBe(0);

@@ -32,7 +32,8 @@ export class Installation {
   readonly auditAddress: string;
   readonly metricsUrl: string;
   readonly #environment: NodeJS.ProcessEnv;
-  #up: { pid: number; output: () => string; ended: Promise<number> } | undefined;
+  #up: { pid: number; ended: Promise<number> } | undefined;
+  #output: () => string = () => '';
 
   private constructor(
     directory: string,
@@ -62,20 +63,27 @@ export class Installation {
     };
   }
 
-  /** A new installation that is ready. Call `remove` in the end. */
-  static async start(settings: Readonly<Record<string, string>> = {}): Promise<Installation> {
+  /**
+   * A new installation that is ready. Call `remove` in the end.
+   * @param options of `up`
+   */
+  static async start(
+    settings: Readonly<Record<string, string>> = {},
+    ...options: readonly string[]
+  ): Promise<Installation> {
     const directory = path.join(inject('testDirectory'), `up-${randomBytes(6).toString('hex')}`);
     await mkdir(directory, { mode: 0o711 });
     const installation = new Installation(directory, await freePorts(5), settings);
-    await installation.up();
+    await installation.up(...options);
     return installation;
   }
 
   /** `clickledger up`; returns when it says that it is ready. */
-  async up(): Promise<void> {
-    const { child, output, ended } = this.#command('up');
+  async up(...options: readonly string[]): Promise<void> {
+    const { child, output, ended } = this.#command('up', ...options);
     if (child.pid === undefined) throw new Error('up did not start');
-    this.#up = { pid: child.pid, output, ended };
+    this.#up = { pid: child.pid, ended };
+    this.#output = output;
     let hasEnded = false;
     void ended.then(() => {
       hasEnded = true;
@@ -87,9 +95,9 @@ export class Installation {
     }
   }
 
-  /** What `up` has printed so far. */
+  /** What `up`, or the last one, has printed so far. */
   get output(): string {
-    return this.#up?.output() ?? '';
+    return this.#output();
   }
 
   /** Ends `up` as Ctrl-C does; its exit code. */
@@ -102,6 +110,23 @@ export class Installation {
     const code = await Promise.race([ended, bound]);
     if (code === -1) process.kill(pid, 'SIGKILL');
     return code;
+  }
+
+  /** Ends everything at once, as a second Ctrl-C does. */
+  async killAll(): Promise<void> {
+    if (this.#up === undefined) return;
+    const { pid, ended } = this.#up;
+    process.kill(pid, 'SIGTERM');
+    while (!this.output.includes('draining ...')) await Bun.sleep(POLL_MS);
+    process.kill(pid, 'SIGINT');
+    await ended;
+    this.#up = undefined;
+  }
+
+  /** Ends one of several alike as a crash does, by the name that `up` gave it. */
+  async killOne(name: string): Promise<void> {
+    const processes = JSON.parse(await readFile(path.join(this.directory, 'processes.json'), 'utf8'));
+    process.kill(processes[name].pid, 'SIGKILL');
   }
 
   async remove(): Promise<void> {

@@ -202,7 +202,7 @@ export const SETTINGS = {
     'CLICKLEDGER_NODE',
     undefined,
     text(/^[A-Za-z0-9_.-]{1,64}$/, '1 to 64 letters, digits, dots, dashes or underscores'),
-    'The name of an actors process: one name, one running process. `up` gives `actors-1`.',
+    'The name of an actors process: one name, one running process. `up` gives `actors-1` and so on; where several machines run `up`, give each another name.',
   ),
   clickUrlTtlMs: setting(
     'CLICK_URL_TTL',

@@ -5,26 +5,39 @@
  * before it was ready, or killed by a second Ctrl-C.
  */
 import { Command } from 'commander';
-import { SETTINGS } from '../../adapters/environment/settings.ts';
+import { readSettings, SETTINGS } from '../../adapters/environment/settings.ts';
+import { connectionBudget, type ProcessCounts } from '../../adapters/postgres/connectionBudget.ts';
+import { checkConnectionBudget } from '../../adapters/postgres/requirements.ts';
 import { archivePlace } from '../archive/installationArchive.ts';
 import { runDemo } from '../demo/demo.ts';
+import { wholeNumberOption } from '../optionValues.ts';
 import { prepareInstallation } from '../prepareInstallation.ts';
 import { dataDirectory, Instance } from '../stack/instance.ts';
 import { aborted, interrupts } from '../stack/interrupts.ts';
-import { LocalStack, type Stopped } from '../stack/localStack.ts';
-import { checkPorts, checkSettings, givenSettings } from '../stack/preflight.ts';
+import { LocalStack, type Stopped, servicesFor } from '../stack/localStack.ts';
+import { checkPorts, checkSettings, claimSharedPorts, givenSettings } from '../stack/preflight.ts';
 import type { SupervisorEvent } from '../stack/supervisor.ts';
 import { print, printError, styled } from '../terminal.ts';
 
 const EXIT_FAILED = 1;
 const EXIT_INTERRUPTED = 130;
 const LABEL_COLUMNS = 12;
-/** One machine, one actors process. */
-const NODE_NAME = 'actors-1';
+/** On one machine; more than its cores help nobody. */
+const GATEWAYS_MAX = 64;
+const ACTORS_MAX = 64;
+/** What people and other programs may have of the local PostgreSQL beside clickledger. */
+const OTHER_CONNECTIONS = 50;
 
 export function upCommand(): Command {
   return new Command('up')
     .description('start everything on this machine, until Ctrl-C')
+    .option('--gateways <number>', 'how many gateways share the ports', wholeNumberOption(1, GATEWAYS_MAX), 1)
+    .option(
+      '--actors <number>',
+      'how many actors processes share the shards',
+      wholeNumberOption(1, ACTORS_MAX),
+      1,
+    )
     .option('--demo', 'send sample clicks and show how they are counted')
     .addHelpText('after', '\nSettings are environment variables; README.md lists them.')
     .action(runUp);
@@ -32,22 +45,27 @@ export function upCommand(): Command {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-interface UpOptions {
+interface UpOptions extends ProcessCounts {
   readonly demo?: boolean;
 }
 
 async function runUp(options: UpOptions): Promise<void> {
   checkSettings(process.env);
   const instance = await Instance.open(dataDirectory());
-  const stack = new LocalStack(instance, printEvent);
+  const stack = new LocalStack(instance, printEvent, {
+    connectionsMax: connectionBudget(options) + OTHER_CONNECTIONS,
+  });
   const interrupted = interrupts(() => {
-    printError('killed at once; what was accepted is in the stream and is counted at the next start');
+    printError(
+      'killed at once; what was accepted is on the streams or in a spool and is counted at the next start',
+    );
     void stack.kill().finally(() => process.exit(EXIT_INTERRUPTED));
   });
   let ready = false;
   try {
     await checkPorts(process.env);
-    const running = start(stack, instance, interrupted).then((environment) => {
+    if (options.gateways > 1) await claimSharedPorts(process.env);
+    const running = start(stack, instance, options, interrupted).then((environment) => {
       ready = true;
       return options.demo ? runDemo(environment, interrupted) : undefined;
     });
@@ -64,14 +82,18 @@ async function runUp(options: UpOptions): Promise<void> {
 }
 
 /** @returns the environment of the services, when all are ready. */
-async function start(stack: LocalStack, instance: Instance, interrupted: AbortSignal): Promise<Environment> {
+async function start(
+  stack: LocalStack,
+  instance: Instance,
+  counts: ProcessCounts,
+  interrupted: AbortSignal,
+): Promise<Environment> {
   const urls = await stack.startServers(process.env);
   interrupted.throwIfAborted();
   printServers(urls);
   const environment: Record<string, string> = {
     CLICKLEDGER_SIGNING_KEYS: instance.secrets.signingKeys,
     CLICKLEDGER_USER_KEY_SALT: instance.secrets.userKeySalt,
-    CLICKLEDGER_NODE: NODE_NAME,
     CLICKLEDGER_SPOOL_DIR: instance.path('spool'),
     ...givenSettings(process.env),
     CLICKLEDGER_ARCHIVE: archivePlace(process.env, instance.directory),
@@ -79,12 +101,16 @@ async function start(stack: LocalStack, instance: Instance, interrupted: AbortSi
     CLICKLEDGER_DATA_DIR: instance.directory,
   };
   const complete = { ...process.env, ...environment };
+  const { databaseUrl } = readSettings(complete, ['databaseUrl']);
+  await checkConnectionBudget(databaseUrl, counts);
   const applied = await prepareInstallation(complete);
   row('migrations', migrationWords(applied));
   interrupted.throwIfAborted();
-  await stack.startServices(complete);
+  const services = servicesFor(counts, complete);
+  await stack.startServices(complete, services);
   interrupted.throwIfAborted();
   instance.publish(environment);
+  row('processes', services.map(({ name }) => name).join(' '));
   printEndpoints(instance, environment);
   print('ready');
   return complete;
@@ -106,12 +132,12 @@ async function abandonStart(stack: LocalStack): Promise<number> {
 async function drain(stack: LocalStack): Promise<number> {
   print('draining ...');
   let clean = true;
-  await stack.drain((stopped) => {
-    const wrong = whatWentWrong(stopped);
-    if (wrong !== undefined) {
-      clean = false;
-      printError(styled('red', wrong));
-    } else if (stopped.name === 'actors') print('drained: all accepted clicks are flushed');
+  await stack.drain((together) => {
+    const wrongs = together.map(whatWentWrong).filter((wrong) => wrong !== undefined);
+    for (const wrong of wrongs) printError(styled('red', wrong));
+    if (wrongs.length > 0) clean = false;
+    else if (together.some(({ name }) => name.startsWith('actors-')))
+      print('drained: all accepted clicks are flushed');
   });
   return clean ? 0 : EXIT_FAILED;
 }

@@ -3,10 +3,12 @@
  * which order they start and end.
  *
  * Start: servers together, then the services together (each waits for what it needs by itself).
- * Drain: gateway (nothing more is accepted), actors (they read all that was accepted and flush it), query and the
- * reconciler that it asks, and only then the servers that they write to. The other order would leave counts unflushed. Nothing would be lost,
+ * Drain: the gateways (nothing more is accepted), the actors (they read all that was accepted and flush it), query and
+ * the reconciler that it asks, and only then the servers that they write to. The other order would leave counts unflushed. Nothing would be lost,
  * the stream keeps it (I2), but the next start would have to catch up.
  */
+import { SETTINGS } from '../../adapters/environment/settings.ts';
+import type { ProcessCounts } from '../../adapters/postgres/connectionBudget.ts';
 import type { Instance } from './instance.ts';
 import { natsServer } from './natsServer.ts';
 import { postgresServer } from './postgresServer.ts';
@@ -15,14 +17,19 @@ import { type ServerDefinition, startServer, startServerOn } from './server.ts';
 import { serviceLaunch } from './service.ts';
 import { type StopResult, Supervisor, type SupervisorEvent } from './supervisor.ts';
 
+type Environment = Readonly<Record<string, string | undefined>>;
+type ServiceSettings = Readonly<Record<string, string>>;
+
 export interface ServiceFile {
   readonly name: string;
   readonly file: string;
+  /** What is set for this process alone. */
+  readonly settings?: ServiceSettings;
   /** How long it may take to end in order. */
   readonly stopBoundMs: number;
 }
 
-/** In the order in which they are drained. */
+/** One of each, in the order in which they are drained. */
 export const SERVICES: readonly ServiceFile[] = [
   { name: 'gateway', file: 'src/gateway/main.ts', stopBoundMs: 10_000 },
   { name: 'actors', file: 'src/actors/main.ts', stopBoundMs: 30_000 },
@@ -31,7 +38,34 @@ export const SERVICES: readonly ServiceFile[] = [
 ];
 const SERVER_STOP_BOUND_MS = 10_000;
 
-type Environment = Readonly<Record<string, string | undefined>>;
+/** So many of each: `gateway-1`, `gateway-2`, `actors-1` and so on. */
+export function servicesFor({ gateways, actors }: ProcessCounts, environment: Environment): ServiceFile[] {
+  const numbered = (service: ServiceFile, count: number, settingsOf: (name: string) => ServiceSettings) =>
+    Array.from({ length: count }, (_, index) => {
+      const name = `${service.name}-${index + 1}`;
+      return { ...service, name, settings: settingsOf(name) };
+    });
+  const node = SETTINGS.nodeName.variable;
+  // A name that was given is the only process's own, or what each name begins with: other machines may have nodes, too.
+  const given = environment[node];
+  const nodeName = (name: string) => {
+    if (!given) return name;
+    return actors === 1 ? given : name.replace('actors', given);
+  };
+  return SERVICES.flatMap((service) => {
+    switch (service.name) {
+      case 'gateway':
+        return numbered(service, gateways, () =>
+          gateways > 1 ? { [SETTINGS.sharesPorts.variable]: 'on' } : {},
+        );
+      case 'actors':
+        return numbered(service, actors, (name) => ({ [node]: nodeName(name) }));
+      default:
+        return [service];
+    }
+  });
+}
+
 type ServerVariable = 'REDIS_URL' | 'DATABASE_URL' | 'NATS_URL';
 
 export interface Stopped {
@@ -40,15 +74,28 @@ export interface Stopped {
   readonly result: StopResult;
 }
 
+interface Stoppable {
+  readonly supervisor: Supervisor;
+  readonly stopBoundMs: number;
+}
+
+export interface LocalStackOptions {
+  /** Of the local PostgreSQL. */
+  readonly connectionsMax?: number;
+}
+
 export class LocalStack {
   readonly #instance: Instance;
   readonly #report: (event: SupervisorEvent) => void;
+  readonly #options: LocalStackOptions;
   readonly #servers: Supervisor[] = [];
-  readonly #services: { readonly supervisor: Supervisor; readonly stopBoundMs: number }[] = [];
+  /** In their order; those that end together in one group. */
+  readonly #services = new Map<string, Stoppable[]>();
 
-  constructor(instance: Instance, report: (event: SupervisorEvent) => void) {
+  constructor(instance: Instance, report: (event: SupervisorEvent) => void, options: LocalStackOptions = {}) {
     this.#instance = instance;
     this.#report = report;
+    this.#options = options;
   }
 
   /**
@@ -79,25 +126,27 @@ export class LocalStack {
 
   /** Starts clickledger's own processes and waits until all are ready. */
   async startServices(environment: Environment, services = SERVICES): Promise<void> {
-    const starting = services.map(({ name, file, stopBoundMs }) => {
+    const starting = services.map(({ name, file, settings, stopBoundMs }) => {
       const logFile = this.#instance.path('logs', `${name}.log`);
-      const launch = serviceLaunch({ name, file, environment, logFile });
+      const launch = serviceLaunch({ name, file, environment: { ...environment, ...settings }, logFile });
       const supervisor = new Supervisor(name, (onSpawn) => launch(this.#recorded(onSpawn)), this.#report);
-      this.#services.push({ supervisor, stopBoundMs });
+      const group = this.#services.get(file) ?? [];
+      this.#services.set(file, [...group, { supervisor, stopBoundMs }]);
       return supervisor.start();
     });
     await Promise.all(starting);
   }
 
-  /** Ends everything in order; `onStopped` is told after each one. */
-  async drain(onStopped: (stopped: Stopped) => void): Promise<void> {
-    const inOrder = [
-      ...this.#services,
-      ...this.#servers.map((supervisor) => ({ supervisor, stopBoundMs: SERVER_STOP_BOUND_MS })),
-    ];
-    for (const { supervisor, stopBoundMs } of inOrder) {
-      const result = await supervisor.stop(stopBoundMs);
-      onStopped({ name: supervisor.name, boundMs: stopBoundMs, result });
+  /** Ends everything in order, processes of one kind together; `onStopped` is told after each kind. */
+  async drain(onStopped: (together: readonly Stopped[]) => void): Promise<void> {
+    const servers = this.#servers.map((supervisor) => [{ supervisor, stopBoundMs: SERVER_STOP_BOUND_MS }]);
+    for (const group of [...this.#services.values(), ...servers]) {
+      const stopped = group.map(async ({ supervisor, stopBoundMs }) => ({
+        name: supervisor.name,
+        boundMs: stopBoundMs,
+        result: await supervisor.stop(stopBoundMs),
+      }));
+      onStopped(await Promise.all(stopped));
     }
   }
 
@@ -106,7 +155,7 @@ export class LocalStack {
    * PostgreSQL would take one that is not collected yet for a running server.
    */
   async kill(): Promise<void> {
-    const services = this.#services.map(({ supervisor }) => supervisor);
+    const services = [...this.#services.values()].flat().map(({ supervisor }) => supervisor);
     await Promise.all([...services, ...this.#servers].map((supervisor) => supervisor.kill()));
   }
 
@@ -118,7 +167,11 @@ export class LocalStack {
       ['REDIS_URL', redisServer({ directory: directory('redis'), password: secrets.redisPassword })],
       [
         'DATABASE_URL',
-        postgresServer({ directory: directory('postgres'), password: secrets.postgresPassword }),
+        postgresServer({
+          directory: directory('postgres'),
+          password: secrets.postgresPassword,
+          ...this.#options,
+        }),
       ],
       ['NATS_URL', natsServer({ directory: directory('nats'), token: secrets.natsToken })],
     ];

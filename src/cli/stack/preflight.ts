@@ -2,9 +2,11 @@
 import { readSettings, SETTINGS, type SettingName } from '../../adapters/environment/settings.ts';
 import { CliError } from '../cliError.ts';
 import { type PortState, portState } from './freePort.ts';
+import { claimPort } from './portClaim.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
+const SHARED_PORTS = ['httpPort', 'ingestPort'] as const;
 const PORTS = ['httpPort', 'ingestPort', 'queryPort', 'auditPort', 'reconcilerMetricsPort'] as const;
 
 /** @throws SettingsError when a setting is wrong. What has no default and is not given, `up` makes itself. */
@@ -45,6 +47,20 @@ function portTrouble(
       return `This user may not listen on port ${port} of ${host}: ports below 1024 are usually for root alone. Set ${variable} to a higher one.`;
     case 'no-such-address':
       return `${SETTINGS.host.variable}=${host} is no address of this machine. Set it to one that is, such as ${SETTINGS.host.fallback}, or 0.0.0.0 for all of them.`;
+  }
+}
+
+/**
+ * Claims the ports that the gateways of one `up` share.
+ * @throws CliError when those of another one share them
+ */
+export async function claimSharedPorts(environment: Environment): Promise<void> {
+  const ports = readSettings(environment, SHARED_PORTS);
+  for (const name of SHARED_PORTS) {
+    if (await claimPort(ports[name])) continue;
+    throw new CliError(
+      `Port ${ports[name]} is that of the gateways of another \`up\` on this machine. Set ${SETTINGS[name].variable} to another one.`,
+    );
   }
 }
 

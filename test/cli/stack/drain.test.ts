@@ -26,7 +26,7 @@ async function startServices(environment: Record<string, string> = {}) {
     instance,
     started: stack.startServices(environment, services),
     drain: async () => {
-      await stack.drain((result) => stopped.push(result));
+      await stack.drain((together) => stopped.push(...together));
       instance.close();
       return stopped.map(({ name, result }) => ({ name, ...result }));
     },
