@@ -18,6 +18,7 @@ export async function prepareInstallation(
     'redisUrl',
     'databaseUrl',
     'shards',
+    'streamReplicas',
     // Not applied here, but checked against the others (I15).
     'streamMaxAgeMs',
     'dedupHorizonMs',
@@ -32,9 +33,9 @@ export async function prepareInstallation(
   const applied = await migrate(settings.databaseUrl);
   const nats = await connectNats(settings.natsUrl, 'migrate');
   try {
-    const { shards, dedupHorizonMs, maxEventAgeMs, maxFutureSkewMs } = settings;
+    const { shards, streamReplicas, dedupHorizonMs, maxEventAgeMs, maxFutureSkewMs } = settings;
     const rules = { version: FIRST_RULE_SET, dedupHorizonMs, maxEventAgeMs, maxFutureSkewMs };
-    await prepareTopology(nats, { shards, rules });
+    await prepareTopology(nats, { shards, replicas: streamReplicas, rules });
   } catch (error) {
     if (error instanceof TopologyError) throw new CliError(error.message);
     throw error;

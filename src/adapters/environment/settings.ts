@@ -246,6 +246,12 @@ export const SETTINGS = {
     wholeNumber(1, 1024),
     'How many streams the clicks are spread over. May be raised later, never lowered: keep it set from then on.',
   ),
+  streamReplicas: setting(
+    'STREAM_REPLICAS',
+    '1',
+    wholeNumber(1, 5),
+    'On how many servers of a NATS cluster each stream is. May be raised later; `migrate` never lowers it.',
+  ),
   streamMaxAgeMs: setting(
     'STREAM_MAX_AGE',
     '400d',

@@ -5,6 +5,7 @@
  */
 import { type JetStreamManager, NatsError, nanos, RetentionPolicy, StorageType, type StreamInfo } from 'nats';
 import type { StreamState } from '../../domain/streamMessage.ts';
+import { raiseReplicas } from './replicas.ts';
 
 /** Where a message carries the id with which it was published. */
 export const MESSAGE_ID_HEADER = 'Nats-Msg-Id';
@@ -33,16 +34,25 @@ export function ageLimits(maxAgeMs: number): { max_age: number; duplicate_window
   };
 }
 
-/** Makes the streams of shards 0 to `shards` - 1 that do not exist yet. */
-export async function ensureClickStreams(manager: JetStreamManager, shards: number): Promise<void> {
+/** Makes the streams of shards 0 to `shards` - 1 that do not exist yet; those that do get as many replicas as asked for. */
+export async function ensureClickStreams(
+  manager: JetStreamManager,
+  shards: number,
+  replicas = 1,
+): Promise<void> {
   for (let shard = 0; shard < shards; shard++) {
-    if ((await findStream(manager, clickStream(shard))) !== undefined) continue;
+    const found = await findStream(manager, clickStream(shard));
+    if (found !== undefined) {
+      await raiseReplicas(manager, found, replicas, NO_AGE_LIMIT);
+      continue;
+    }
     await manager.streams.add({
       name: clickStream(shard),
       subjects: [clickSubject(shard)],
       storage: StorageType.File,
       retention: RetentionPolicy.Limits,
       ...NO_AGE_LIMIT,
+      num_replicas: replicas,
       deny_delete: true,
       deny_purge: true,
     });

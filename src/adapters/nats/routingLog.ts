@@ -9,6 +9,7 @@ import { type JetStreamClient, type JetStreamManager, NatsError, StorageType } f
 import * as z from 'zod';
 import { type RoutingEntry, RoutingTable } from '../../domain/routingTable.ts';
 import { findStream } from './clickStreams.ts';
+import { raiseReplicas } from './replicas.ts';
 
 const STREAM = 'ROUTING';
 const CLOSED_UNTIL_SUBJECT = 'routing.closed_until';
@@ -35,14 +36,19 @@ const entrySchema: z.ZodType<RoutingEntry> = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('closed_until'), untilMs: milliseconds }),
 ]);
 
-/** Makes the stream where there is none. */
-export async function ensureRoutingStream(manager: JetStreamManager): Promise<void> {
-  if ((await findStream(manager, STREAM)) !== undefined) return;
+/** Makes the stream where there is none; one that is there gets as many replicas as asked for, never fewer. */
+export async function ensureRoutingStream(manager: JetStreamManager, replicas = 1): Promise<void> {
+  const found = await findStream(manager, STREAM);
+  if (found !== undefined) {
+    await raiseReplicas(manager, found, replicas);
+    return;
+  }
   await manager.streams.add({
     name: STREAM,
     subjects: ['routing.>'],
     storage: StorageType.File,
     max_msgs_per_subject: 1,
+    num_replicas: replicas,
     deny_delete: true,
     deny_purge: true,
   });

@@ -7,10 +7,13 @@ import { formatDuration } from '../../domain/duration.ts';
 import type { RuleSet } from '../../domain/ruleSet.ts';
 import { liftAgeLimit } from './ageLimit.ts';
 import { ensureClickStreams } from './clickStreams.ts';
+import { isReplicasRefusal } from './replicas.ts';
 import { ensureRoutingStream, RoutingLog } from './routingLog.ts';
 
 export interface Topology {
   readonly shards: number;
+  /** On how many servers of a NATS cluster each stream is; 1 where it is not given. */
+  readonly replicas?: number;
   readonly rules: RuleSet;
 }
 
@@ -22,12 +25,12 @@ export class TopologyError extends Error {
 /** @throws TopologyError that names the setting, its value here and the installation's. */
 export async function prepareTopology(connection: NatsConnection, topology: Topology): Promise<void> {
   const manager = await connection.jetstreamManager();
-  await ensureRoutingStream(manager);
+  await replicating(topology, () => ensureRoutingStream(manager, topology.replicas));
   const routing = new RoutingLog(connection.jetstream(), manager);
   await routing.read();
   if (routing.isCreated) checkFixed(routing.table.rules, routing.table.newestShards, topology);
   // A shard's stream is there before any entry leads clicks to it.
-  await ensureClickStreams(manager, topology.shards);
+  await replicating(topology, () => ensureClickStreams(manager, topology.shards, topology.replicas));
   await liftAgeLimits(manager, topology);
   while (!routing.isCreated) {
     await routing.append({ kind: 'created', shards: topology.shards, rules: topology.rules });
@@ -36,6 +39,17 @@ export async function prepareTopology(connection: NatsConnection, topology: Topo
     await routing.append({ kind: 'shards', shards: topology.shards, fromMs: routing.table.closedUntilMs });
   }
   checkFixed(routing.table.rules, routing.table.newestShards, topology);
+}
+
+async function replicating({ replicas }: Topology, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!isReplicasRefusal(error)) throw error;
+    throw new TopologyError(
+      `STREAM_REPLICAS=${replicas} is more than these NATS servers can hold (${error.message}): it takes a cluster of at least as many servers with JetStream`,
+    );
+  }
 }
 
 function checkFixed(rules: RuleSet, shards: number, topology: Topology): void {

@@ -54,6 +54,15 @@ const CASES: readonly {
     right: 'postgres://host:port or postgresql://host:port',
   },
   {
+    name: 'streamReplicas',
+    good: [
+      ['1', 1],
+      ['5', 5],
+    ],
+    bad: ['0', '6', '-1', '1.5', 'all'],
+    right: '1 to 5',
+  },
+  {
     name: 'sharesPorts',
     good: [
       ['on', true],
@@ -226,6 +235,7 @@ test('every default is right, and all of them fit each other', () => {
     flushIntervalMs: 10_000,
     settleGraceMs: 120_000,
     shards: 16,
+    streamReplicas: 1,
     streamMaxAgeMs: 400 * DAY,
     archive: '.data/archive',
     s3Region: 'us-east-1',

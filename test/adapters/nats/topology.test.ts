@@ -145,3 +145,10 @@ test('streams of others are no shards', async () => {
   }
   expect(await listShards(broker.manager)).toEqual([0, 1, 2]);
 });
+
+test('more replicas than there are servers are refused, before and after the streams were made', async () => {
+  const refused = /^STREAM_REPLICAS=3 is more than these NATS servers can hold \(.*\): it takes a cluster/;
+  await expect(prepareTopology(broker.connection, { ...TOPOLOGY, replicas: 3 })).rejects.toThrow(refused);
+  await prepareTopology(broker.connection, TOPOLOGY);
+  await expect(prepareTopology(broker.connection, { ...TOPOLOGY, replicas: 3 })).rejects.toThrow(refused);
+});
