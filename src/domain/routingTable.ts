@@ -44,6 +44,10 @@ export class RoutingTable {
   #closedUntilMs = 0;
   readonly #shards: Step[];
   readonly #fanOuts = new Map<string, Step[]>();
+  /** When each fan_out entry takes effect, in their order. */
+  readonly #fanOutMoments: number[] = [];
+  /** Ads whose newest fan-out is more than one shard. */
+  readonly #spreadAds = new Set<string>();
   readonly #versions: Step[] = [];
 
   private constructor(sequence: number, shards: number, rules: RuleSet) {
@@ -78,9 +82,8 @@ export class RoutingTable {
   /** Takes in the next entry of the stream. @throws Error where it breaks the table's own rules. */
   append(sequence: number, entry: RoutingEntry): void {
     if (sequence <= this.#sequence) throw new Error(`routing entry ${sequence} came after ${this.#sequence}`);
+    this.check(entry);
     switch (entry.kind) {
-      case 'created':
-        throw new Error(`routing entry ${sequence} is a second created`);
       case 'closed_until':
         this.#closedUntilMs = Math.max(this.#closedUntilMs, entry.untilMs);
         break;
@@ -88,25 +91,54 @@ export class RoutingTable {
         this.#appendStep(this.#shards, entry.fromMs, entry.shards);
         break;
       case 'rules':
-        checkRuleSet(entry.version);
         this.#appendStep(this.#versions, entry.fromMs, entry.version);
         break;
       case 'fan_out': {
         const steps = this.#fanOuts.get(entry.adId) ?? [];
         this.#appendStep(steps, entry.fromMs, entry.fanOut);
         this.#fanOuts.set(entry.adId, steps);
+        this.#fanOutMoments.push(entry.fromMs);
+        if (entry.fanOut > 1) this.#spreadAds.add(entry.adId);
+        else this.#spreadAds.delete(entry.adId);
         break;
       }
     }
     this.#sequence = sequence;
   }
 
-  #appendStep(steps: Step[], fromMs: number, value: number): void {
-    if (fromMs < this.#closedUntilMs) {
-      throw new Error(`a routing entry from ${fromMs} on is below closed_until ${this.#closedUntilMs}`);
+  /** @throws Error where the entry may not follow on this table. Nobody can take one back that stands on the stream. */
+  check(entry: RoutingEntry): void {
+    if (entry.kind === 'created') throw new Error('a routing table has no second created');
+    if (entry.kind === 'closed_until') return;
+    if (entry.kind === 'rules') checkRuleSet(entry.version);
+    if (entry.fromMs < this.#closedUntilMs) {
+      throw new Error(`a routing entry from ${entry.fromMs} on is below closed_until ${this.#closedUntilMs}`);
     }
+  }
+
+  #appendStep(steps: Step[], fromMs: number, value: number): void {
     // Two entries for the same moment: the later one rules, everywhere alike.
     steps.push({ fromMs: Math.max(fromMs, steps.at(-1)?.fromMs ?? 0), value });
+  }
+
+  /** The ad's newest fan-out, also where it is still to take effect. */
+  newestFanOut(adId: string): { readonly fanOut: number; readonly fromMs: number } {
+    const newest = this.#fanOuts.get(adId)?.at(-1);
+    return { fanOut: newest?.value ?? 1, fromMs: newest?.fromMs ?? BEFORE_ALL_MS };
+  }
+
+  /** How many fan_out entries take effect after that moment. */
+  fanOutsSince(sinceMs: number): number {
+    return this.#fanOutMoments.filter((fromMs) => fromMs > sinceMs).length;
+  }
+
+  fanOutsOfAdSince(adId: string, sinceMs: number): number {
+    return (this.#fanOuts.get(adId) ?? []).filter(({ fromMs }) => fromMs > sinceMs).length;
+  }
+
+  /** Ads whose newest fan-out is more than one shard. */
+  get spreadAds(): ReadonlySet<string> {
+    return this.#spreadAds;
   }
 
   /** The rule sets in the order of their adoption, each from a click_id's time on. */
@@ -143,6 +175,14 @@ export class RoutingTable {
     const fanOut = fanOuts === undefined ? 1 : valueAt(fanOuts, timeMs, 1);
     const home = homeShard(facts.adId, shards);
     return fanOut === 1 ? home : (home + subShard(facts, fanOut)) % shards;
+  }
+
+  /** The shards over which the ad's clicks of that routing time are spread; its home shard first. */
+  shardsAt(adId: string, timeMs: number): number[] {
+    const shards = valueAt(this.#shards, timeMs, 1);
+    const fanOut = valueAt(this.#fanOuts.get(adId) ?? [], timeMs, 1);
+    const home = homeShard(adId, shards);
+    return Array.from({ length: Math.min(fanOut, shards) }, (_, sub) => (home + sub) % shards);
   }
 
   /** Every shard to which `route` may lead a click of the ad, whatever its times, in order. */

@@ -6,6 +6,7 @@ import type { ClickRecord } from '../domain/clickRecord.ts';
 import type { Position } from '../domain/position.ts';
 import type { ClosedUntil } from './closedUntil.ts';
 import type { GroupCommit } from './groupCommit.ts';
+import type { HotAds } from './hotAds.ts';
 import { addToParcels, type Parcel } from './parcels.ts';
 import type { Spool } from './spool.ts';
 
@@ -13,6 +14,7 @@ export interface ClickLogParts {
   readonly closedUntil: ClosedUntil;
   readonly groupCommit: Pick<GroupCommit, 'submit'>;
   readonly spool: Pick<Spool, 'append'>;
+  readonly hotAds: Pick<HotAds, 'observe'>;
   readonly newBatchId: () => string;
   /** Milliseconds since the Unix epoch. */
   readonly clock: () => number;
@@ -34,7 +36,8 @@ export class ClickLog {
    * @throws UnavailableError where that is not known of every one of them, OverloadedError
    */
   async append(clicks: readonly ClickRecord[]): Promise<Durable[]> {
-    const { closedUntil } = this.#parts;
+    const { closedUntil, hotAds } = this.#parts;
+    hotAds.observe(clicks);
     await closedUntil.cover(clicks);
     const unrouted: Parcel[] = [];
     const byShard = new Map<number, Parcel[]>();

@@ -1,9 +1,11 @@
 /** Everything between a click that was taken in and the streams, put together; the simulator runs the same. */
+import type { RateAnnouncement } from '../domain/announcedRates.ts';
 import type { ClickFacts, ClickRecord } from '../domain/clickRecord.ts';
 import type { Timers } from '../domain/timers.ts';
 import { ClickLog } from './clickLog.ts';
 import { ClosedUntil } from './closedUntil.ts';
 import { GroupCommit } from './groupCommit.ts';
+import { HotAds } from './hotAds.ts';
 import type { OpenLeftSpool } from './leftSpools.ts';
 import type { FindStanding, Log, PublishBatch, RoutingWriter, SpoolFolder } from './ports.ts';
 import { Spool } from './spool.ts';
@@ -21,6 +23,14 @@ export interface ClickPathParts {
   readonly encodeBatch: (routingSequence: number, records: readonly Uint8Array[]) => Uint8Array;
   /** undefined: the record cannot be read. */
   readonly decodeRecord: (bytes: Uint8Array) => ClickFacts | undefined;
+  /** A name that no other gateway has. */
+  readonly gateway: string;
+  /** Clicks a second of an ad that one sub-shard should bear. */
+  readonly hotAdRate: number;
+  /** For how long an ad must be calm before its fan-out shrinks. */
+  readonly hotAdCalmMs: number;
+  /** Says it to all gateways, this one included. May get lost. */
+  readonly announce: (announcement: RateAnnouncement) => void;
   /** A new id, never given before by any gateway. */
   readonly newBatchId: () => string;
   /** Milliseconds since the Unix epoch. */
@@ -32,6 +42,7 @@ export interface ClickPathParts {
 export interface ClickPath {
   readonly clickLog: ClickLog;
   readonly spool: Spool;
+  readonly hotAds: HotAds;
   /** Drains the spool until `stop`. */
   readonly drainSpool: (stop: AbortSignal) => Promise<void>;
   readonly openLeftSpool: OpenLeftSpool;
@@ -50,9 +61,11 @@ export async function openClickPath(parts: ClickPathParts): Promise<ClickPath> {
   const groupCommit = new GroupCommit(shared);
   const onDelivered = (shard: number) => groupCommit.delivered(shard);
   const drain = new SpoolDrain({ ...shared, onDelivered });
+  const hotAds = new HotAds(parts);
   return {
-    clickLog: new ClickLog({ ...shared, groupCommit }),
+    clickLog: new ClickLog({ ...shared, groupCommit, hotAds }),
     spool,
+    hotAds,
     drainSpool: (stop) => drain.run(stop),
     openLeftSpool: async (folder) => {
       const left = await Spool.open({ ...parts, folder });

@@ -15,6 +15,8 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     'dedupHorizonMs',
     'maxFutureSkewMs',
     'publishTimeoutMs',
+    'hotAdRate',
+    'hotAdCalmMs',
     'spoolDirectory',
     'spoolBytesMax',
     'httpTimeoutMs',

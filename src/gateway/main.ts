@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { SpoolFolders } from '../adapters/disk/spoolFolders.ts';
 import { AdCatalogService, ClickIngestService, ingestPackage } from '../adapters/grpc/contract.ts';
 import { startGrpcServer } from '../adapters/grpc/server.ts';
+import { announceRates, onRates } from '../adapters/nats/adRates.ts';
 import { announceAds, onAdsChanged } from '../adapters/nats/catalogChanges.ts';
 import { decodeClickFacts, encodeClickBatch, encodeClickRecord } from '../adapters/nats/clickBatchCodec.ts';
 import { ClickPublisher } from '../adapters/nats/clickPublisher.ts';
@@ -65,13 +66,14 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
   const ads = new AdDirectory(store, systemClock, log);
   onAdsChanged(nats, (adIds) => ads.forget(adIds));
 
-  const publisher = new ClickPublisher(client, manager, new Connectivity(nats), config.publishTimeoutMs);
+  const connectivity = new Connectivity(nats);
+  const publisher = new ClickPublisher(client, manager, connectivity, config.publishTimeoutMs);
   const standing = new StandingBatches(client, manager);
   const spools = await SpoolFolders.open(config.spoolDirectory, await routingIncarnation(manager));
   const folder = await spools.takeFree();
   const run = randomUUID();
   let batches = 0;
-  const { clickLog, spool, drainSpool, openLeftSpool } = await openClickPath({
+  const { clickLog, spool, drainSpool, openLeftSpool, hotAds } = await openClickPath({
     routing,
     publish: (shard, bytes, batchId) => publisher.publish(shard, bytes, batchId),
     findStanding: (shard, batchIds, sinceMs, stop) => standing.find(shard, batchIds, sinceMs, stop),
@@ -81,6 +83,10 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
     encodeRecord: encodeClickRecord,
     encodeBatch: encodeClickBatch,
     decodeRecord: decodeClickFacts,
+    gateway: run,
+    hotAdRate: config.hotAdRate,
+    hotAdCalmMs: config.hotAdCalmMs,
+    announce: (announcement) => announceRates(nats, connectivity, announcement),
     newBatchId: () => `${run}-${++batches}`,
     clock: systemClock,
     timers: systemTimers,
@@ -92,6 +98,7 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
     timers: systemTimers,
     log,
   });
+  onRates(nats, (announcement) => hotAds.hear(announcement));
   const shared = { ads, clickLog, userKeySalt: config.userKeySalt, clock: systemClock, log };
 
   const waiting = () => spool.bytes + leftSpools.bytes;
@@ -135,12 +142,13 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
     },
   });
   const drained = Promise.all([drainSpool(draining.signal), leftSpools.run(draining.signal)]);
+  const calmed = hotAds.run(draining.signal);
   void followReadiness(async () => (await ready()).ok, grpc.setServing, systemTimers, draining.signal);
   logReady(log, { http: http.port, ingest: config.ingestPort });
 
   return async () => {
     draining.abort();
-    await Promise.all([http.stop(), grpc.stop(DRAIN_MS), drained]);
+    await Promise.all([http.stop(), grpc.stop(DRAIN_MS), drained, calmed]);
     if (spool.bytes > 0)
       log.warn(
         { bytes: spool.bytes },

@@ -66,6 +66,24 @@ describe('a routing table', () => {
     expect(tableOf({ kind: 'shards', shards: 32, fromMs: NOON_MS }).newestShards).toBe(32);
   });
 
+  it('knows of each ad the newest fan-out, where it is spread at a time, and how many entries there were', () => {
+    const table = tableOf(
+      { kind: 'fan_out', adId: 'ad-1', fanOut: 4, fromMs: NOON_MS },
+      { kind: 'fan_out', adId: 'ad-2', fanOut: 2, fromMs: NOON_MS + 10 },
+      { kind: 'fan_out', adId: 'ad-1', fanOut: 1, fromMs: NOON_MS + 20 },
+    );
+    expect(table.newestFanOut('ad-1')).toEqual({ fanOut: 1, fromMs: NOON_MS + 20 });
+    expect(table.newestFanOut('ad-3')).toEqual({ fanOut: 1, fromMs: -1 });
+    expect([...table.spreadAds]).toEqual(['ad-2']);
+    expect([NOON_MS - 1, NOON_MS, NOON_MS + 20].map((since) => table.fanOutsSince(since))).toEqual([3, 2, 0]);
+    expect(table.fanOutsOfAdSince('ad-1', NOON_MS - 1)).toBe(2);
+    const [home = 0] = table.shardsAt('ad-1', NOON_MS - 1);
+    expect(table.shardsAt('ad-1', NOON_MS)).toEqual([0, 1, 2, 3].map((sub) => (home + sub) % SHARDS));
+    expect(table.shardsAt('ad-1', NOON_MS + 20)).toEqual([home]);
+    const taken = Array.from({ length: 100 }, (_, number) => table.route(clickAt(NOON_MS + 5, number)));
+    expect(new Set(taken)).toEqual(new Set(table.shardsAt('ad-1', NOON_MS + 5)));
+  });
+
   it('refuses rules that this release does not know', () => {
     const rules = { ...RULES, version: 99 };
     expect(() => RoutingTable.create(1, { kind: 'created', shards: 1, rules })).toThrow('rule set 99');

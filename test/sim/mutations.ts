@@ -19,6 +19,13 @@ interface Edit {
 const FOLD = 'test/support/memoryFold.ts';
 const LEDGER = 'test/support/memoryLedger.ts';
 
+/** Entries that change the routes of clicks which may be published already. */
+const BELOW_CLOSED_UNTIL_TAKEN: Edit = {
+  file: 'src/domain/routingTable.ts',
+  from: 'if (entry.fromMs < this.#closedUntilMs) {',
+  to: 'if (entry.fromMs < 0) {',
+};
+
 export const MUTATIONS: readonly Mutation[] = [
   {
     // The first thing people build: seen is seen, nobody remembers what was answered.
@@ -67,6 +74,28 @@ export const MUTATIONS: readonly Mutation[] = [
         from: 'if (neededMs + RAISE_EARLY_MS <= table.closedUntilMs) return;',
         to: 'if (neededMs >= 0) return;',
       },
+    ],
+  },
+  {
+    name: 'a hot ad spread from now on',
+    edits: [
+      {
+        file: 'src/gateway/hotAds.ts',
+        from: 'const fromMs = table.closedUntilMs;',
+        to: 'const fromMs = nowMs;',
+      },
+      BELOW_CLOSED_UNTIL_TAKEN,
+    ],
+  },
+  {
+    name: 'an entry appended to another table than it was decided on',
+    edits: [
+      {
+        file: 'test/support/memoryRouting.ts',
+        from: 'if (this.#stream.entries.length !== last) return false;',
+        to: 'if (last === 0) return false;',
+      },
+      BELOW_CLOSED_UNTIL_TAKEN,
     ],
   },
   {

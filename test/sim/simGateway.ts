@@ -4,6 +4,7 @@ import {
   encodeClickBatch,
   encodeClickRecord,
 } from '../../src/adapters/nats/clickBatchCodec.ts';
+import type { RateAnnouncement } from '../../src/domain/announcedRates.ts';
 import type { ClickRecord } from '../../src/domain/clickRecord.ts';
 import type { Durable } from '../../src/gateway/clickLog.ts';
 import { type ClickPath, openClickPath } from '../../src/gateway/clickPath.ts';
@@ -15,6 +16,9 @@ import type { World } from './world.ts';
 const SPOOL_BYTES_MAX = 20_000;
 const PUBLISH_TIMEOUT_MS = 2_000;
 const RESTART_MS = 3_000;
+/** Clicks a second: some ads of some seeds get more for a while. */
+const HOT_AD_RATE = 0.4;
+const HOT_AD_CALM_MS = 5_000;
 
 export class SimGateway {
   /** What its clock shows beside the true time, milliseconds. */
@@ -85,6 +89,10 @@ export class SimGateway {
       encodeRecord: encodeClickRecord,
       encodeBatch: encodeClickBatch,
       decodeRecord: decodeClickFacts,
+      gateway: process.name,
+      hotAdRate: HOT_AD_RATE,
+      hotAdCalmMs: HOT_AD_CALM_MS,
+      announce: (announcement) => this.#announce(announcement),
       newBatchId: () => newName.call(this.#world, 'batch'),
       clock: () => this.nowMs,
       timers: process.timers,
@@ -92,6 +100,17 @@ export class SimGateway {
     });
     this.#path = path;
     void path.drainSpool(new AbortController().signal);
+    void path.hotAds.run(new AbortController().signal);
+  }
+
+  /** Word among gateways comes late, or never. */
+  #announce(announcement: RateAnnouncement): void {
+    const { gateways, network, random } = this.#world;
+    for (const gateway of gateways) {
+      if (network.isLost() || network.isAway(this.process, 'nats')) continue;
+      const { process } = gateway;
+      process.later(random.below(50), () => gateway.#path?.hotAds.hear(announcement));
+    }
   }
 
   #routing(process: SimProcess): RoutingWriter {

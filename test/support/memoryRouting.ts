@@ -45,6 +45,7 @@ export class MemoryRoutingLog {
 
   /** False: somebody else appended since the last read. Either way the table is read again. */
   async append(entry: RoutingEntry): Promise<boolean> {
+    this.table.check(entry);
     const last = this.table.sequence;
     const appended = await this.trouble.around('append', () => {
       if (this.#stream.entries.length !== last) return false;

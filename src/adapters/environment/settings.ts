@@ -297,6 +297,18 @@ export const SETTINGS = {
     duration(10, MINUTE_MS),
     'How long the gateway waits until JetStream has confirmed a batch of clicks; then they go to the spool.',
   ),
+  hotAdRate: setting(
+    'HOT_AD_RATE',
+    '2000',
+    wholeNumber(1, 1_000_000),
+    'How many clicks a second of one ad a shard should bear. An ad that gets more is spread over twice as many shards, as often as needed.',
+  ),
+  hotAdCalmMs: setting(
+    'HOT_AD_CALM',
+    '10m',
+    duration(5 * SECOND_MS, DAY_MS),
+    'For how long an ad that was spread must be calm before it is drawn together again.',
+  ),
   spoolDirectory: setting(
     'CLICKLEDGER_SPOOL_DIR',
     '.data/spool',
@@ -374,6 +386,11 @@ const RELATIONS: readonly {
     names: ['leaseMs', 'heartbeatMs'],
     holds: (lease = 0, heartbeat = 0) => lease > 2 * heartbeat,
     rule: 'LEASE must be more than twice HEARTBEAT, or one late heartbeat would cost a shard its owner',
+  },
+  {
+    names: ['hotAdCalmMs', 'publishTimeoutMs'],
+    holds: (calm = 0, publish = 0) => calm >= 4 * publish,
+    rule: 'HOT_AD_CALM must be at least four times PUBLISH_TIMEOUT: ad servers send nothing new while they wait for an answer, and that is no calm',
   },
   {
     names: ['publishTimeoutMs', 'httpTimeoutMs'],

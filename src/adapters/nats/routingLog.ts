@@ -102,8 +102,12 @@ export class RoutingLog {
     }
   }
 
-  /** Appends, if nothing was appended since this table was read. False: somebody else did; read and decide again. */
+  /**
+   * Appends, if nothing was appended since this table was read. False: somebody else did; read and decide again.
+   * @throws Error before anything is sent, where the entry may not follow on this table
+   */
   async append(entry: RoutingEntry): Promise<boolean> {
+    this.#table?.check(entry);
     const last = this.#table?.sequence ?? 0;
     const subject =
       entry.kind === 'closed_until' ? CLOSED_UNTIL_SUBJECT : `${ENTRY_SUBJECT_PREFIX}${last + 1}`;

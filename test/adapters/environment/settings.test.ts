@@ -148,6 +148,16 @@ const CASES: readonly {
   { name: 's3AccessKey', good: [['AKIA/+=', 'AKIA/+=']], bad: ['a b'], right: 'the id of a key' },
   { name: 's3SecretKey', good: [['x/+=', 'x/+=']], bad: ['a b'], right: 'the secret part of a key' },
   duration('publishTimeoutMs', '10ms', 10, '1m', 60_000, ['9ms', '61s']),
+  {
+    name: 'hotAdRate',
+    good: [
+      ['1', 1],
+      ['1000000', 1_000_000],
+    ],
+    bad: ['0', '1000001', '2k', '2000.5', '-1'],
+    right: 'a whole number from 1 to 1000000',
+  },
+  duration('hotAdCalmMs', '5s', 5_000, '1d', DAY, ['4999ms', '25h']),
   { name: 'spoolDirectory', good: [['/srv/spool', '/srv/spool']], bad: ['\n'], right: 'a folder' },
   {
     name: 'spoolBytesMax',
@@ -221,6 +231,8 @@ test('every default is right, and all of them fit each other', () => {
   const settings = readSettings(REQUIRED, NAMES);
   expect(settings).toMatchObject({
     dataDirectory: '.data',
+    hotAdRate: 2_000,
+    hotAdCalmMs: 600_000,
     spoolDirectory: '.data/spool',
     spoolBytesMax: 2 ** 31,
     host: '127.0.0.1',
@@ -320,6 +332,7 @@ describe('relations', () => {
     ['STREAM_MAX_AGE', '47h', { DEDUP_HORIZON: '24h' }],
     ['LEASE', '2s', { HEARTBEAT: '1s' }],
     ['PUBLISH_TIMEOUT', '2501ms', { HTTP_TIMEOUT: '10s' }],
+    ['HOT_AD_CALM', '7s', { PUBLISH_TIMEOUT: '2s' }],
   ])('%s=%s against %o is told with all values', (variable, value, others) => {
     const environment = { ...REQUIRED, [variable]: value, ...others };
     const [line = '', ...more] = mistakes(environment, NAMES);
@@ -334,6 +347,7 @@ describe('relations', () => {
     ['STREAM_MAX_AGE', '48h', { DEDUP_HORIZON: '24h' }],
     ['LEASE', '2001ms', { HEARTBEAT: '1s' }],
     ['PUBLISH_TIMEOUT', '2500ms', { HTTP_TIMEOUT: '10s' }],
+    ['HOT_AD_CALM', '8s', { PUBLISH_TIMEOUT: '2s' }],
   ])('%s=%s against %o just holds', (variable, value, others) => {
     expect(mistakes({ ...REQUIRED, [variable]: value, ...others }, NAMES)).toEqual([]);
   });

@@ -1,9 +1,12 @@
 /** What processes tell each other over plain NATS: unflushed deltas on request, changed ads, changes of ownership. */
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { announceRates, onRates } from '../../../src/adapters/nats/adRates.ts';
 import { announceAds, onAdsChanged } from '../../../src/adapters/nats/catalogChanges.ts';
 import { askLiveDeltas, serveLiveDeltas } from '../../../src/adapters/nats/liveDeltas.ts';
 import { announceChange, onOwnershipChange } from '../../../src/adapters/nats/ownershipChanges.ts';
 import type { LiveDelta, LiveRequest, LiveRow } from '../../../src/domain/aggregates.ts';
+import type { RateAnnouncement } from '../../../src/domain/announcedRates.ts';
+import { ANNOUNCED_ADS_MAX } from '../../../src/domain/clickRates.ts';
 import { AD_ID_BYTES_MAX } from '../../../src/domain/limits.ts';
 import { startNats } from '../../support/nats.ts';
 import type { OwnServer } from '../../support/ownServer.ts';
@@ -209,5 +212,43 @@ describe('changes of ownership', () => {
     // Nothing else comes behind.
     await Promise.all([owner.connection.flush(), asker.connection.flush()]);
     expect(heard).toEqual(['two', 'one']);
+  });
+});
+
+describe('rates of ads', () => {
+  const CONNECTED = { isConnected: true };
+  const words: RateAnnouncement = { gateway: 'one', hotAdRate: 2_000, rates: [['ad "2"', 17]] };
+
+  test('come to everybody who listens, who said them too', async () => {
+    const heard: RateAnnouncement[] = [];
+    for (const { connection } of [owner, asker]) onRates(connection, (one) => heard.push(one));
+    await asker.connection.flush();
+    announceRates(owner.connection, CONNECTED, words);
+    await expect.poll(() => heard).toEqual([words, words]);
+  });
+
+  test('of a full announcement with the longest ids pass, and what is none is not heard', async () => {
+    const rates = Array.from(
+      { length: ANNOUNCED_ADS_MAX },
+      (_, number) => [`${'é'.repeat(60)}${number}`, number] as const,
+    );
+    const heard: RateAnnouncement[] = [];
+    onRates(asker.connection, (one) => heard.push(one));
+    await asker.connection.flush();
+    const say = (what: unknown) => owner.connection.publish('ads.rates', JSON.stringify(what));
+    owner.connection.publish('ads.rates', 'rubbish');
+    say({ gateway: 'one', hotAdRate: 1, rates: [['ad', -1]] });
+    say({ gateway: 'one', hotAdRate: 1, rates: [...rates, ['one more', 1]] });
+    announceRates(owner.connection, CONNECTED, { ...words, rates });
+    await expect.poll(() => heard).toEqual([{ ...words, rates }]);
+  });
+
+  test('are not kept for later while there is no connection (I14)', async () => {
+    const heard: RateAnnouncement[] = [];
+    onRates(asker.connection, (one) => heard.push(one));
+    await asker.connection.flush();
+    announceRates(owner.connection, { isConnected: false }, { ...words, gateway: 'unheard' });
+    announceRates(owner.connection, CONNECTED, words);
+    await expect.poll(() => heard).toEqual([words]);
   });
 });

@@ -78,6 +78,17 @@ test('an entry decided on an older table is refused, and can be decided again on
   expect(one.table.newestShards).toBe(8);
 });
 
+test('an entry that takes effect below closed_until is refused before it stands where nobody can take it back', async () => {
+  const log = await openLog();
+  await log.append(CREATED);
+  await log.append(closedUntil(10_000));
+  const below: RoutingEntry = { kind: 'fan_out', adId: 'hot', fanOut: 2, fromMs: 9_999 };
+  await expect(log.append(below)).rejects.toThrow('below closed_until 10000');
+  await expect(log.append(CREATED)).rejects.toThrow('second created');
+  expect(await messages()).toBe(2);
+  expect(await log.append({ ...below, fromMs: 10_000 })).toBe(true);
+});
+
 test('many writers at once lose nothing: each entry that was accepted is there, in one order for all', async () => {
   const logs = await Promise.all(Array.from({ length: 5 }, () => openLog()));
   await logs[0]?.append(CREATED);
