@@ -15,6 +15,7 @@ import { clickCommand } from './commands/click.ts';
 import { closePeriodCommand } from './commands/closePeriod.ts';
 import { deadLettersCommand } from './commands/deadLetters.ts';
 import { foldMemoryCommand } from './commands/foldMemory.ts';
+import { hotAdsCommand } from './commands/hotAds.ts';
 import { importCommand } from './commands/import.ts';
 import { migrateCommand } from './commands/migrate.ts';
 import { periodsCommand } from './commands/periods.ts';
@@ -45,6 +46,7 @@ function program(): Command {
     importCommand(),
     queryCommand(),
     clickCommand(),
+    hotAdsCommand(),
     reconcileCommand(),
     closePeriodCommand(),
     periodsCommand(),

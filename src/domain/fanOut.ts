@@ -27,7 +27,7 @@ export interface FanOutFacts {
   readonly mood: Mood;
   /** For how long it has been of this mood. */
   readonly moodMs: number;
-  /** Clicks a second over all gateways, the most since it is of this mood. */
+  /** Clicks a second over all gateways, the most since it is of this mood, as `fadingPeak` has it. */
   readonly peak: number;
   /** Entries of the last day: of this ad, and of all. */
   readonly changesOfAd: number;
@@ -46,6 +46,16 @@ export function moodOf(
 ): Mood {
   if (fanOut < shards && clicksPerSecond > fanOut * hotAdRate) return 'hot';
   return fanOut > 1 && clicksPerSecond <= (fanOut / 4) * hotAdRate ? 'calm' : 'even';
+}
+
+/** The most of a while, where what is past fades: after `hotAdCalmMs` a fiftieth of it is left. */
+export function fadingPeak(
+  before: number,
+  clicksPerSecond: number,
+  elapsedMs: number,
+  hotAdCalmMs: number,
+): number {
+  return Math.max(clicksPerSecond, before * Math.exp((-4 * elapsedMs) / hotAdCalmMs));
 }
 
 export function decideFanOut(facts: FanOutFacts): FanOutDecision {

@@ -11,7 +11,7 @@
 import { ANNOUNCE_EVERY_MS, AnnouncedRates, type RateAnnouncement } from '../domain/announcedRates.ts';
 import { ClickRates } from '../domain/clickRates.ts';
 import type { ClickFacts } from '../domain/clickRecord.ts';
-import { decideFanOut, type FanOutDecision, type Mood, moodOf } from '../domain/fanOut.ts';
+import { decideFanOut, type FanOutDecision, fadingPeak, type Mood, moodOf } from '../domain/fanOut.ts';
 import { routingTimeMs } from '../domain/identity.ts';
 import { CLOSED_UNTIL_AHEAD_MS } from '../domain/routingTable.ts';
 import type { Timers } from '../domain/timers.ts';
@@ -41,7 +41,7 @@ export interface HotAdsParts {
 interface Spell {
   readonly mood: Mood;
   readonly sinceMs: number;
-  /** Clicks a second, the most meanwhile. */
+  /** Clicks a second, the most meanwhile, as `fadingPeak` has it. */
   peak: number;
 }
 
@@ -166,7 +166,7 @@ export class HotAds {
       spell = { mood, sinceMs: nowMs, peak: 0 };
       this.#spells.set(adId, spell);
     }
-    spell.peak = Math.max(spell.peak, clicksPerSecond);
+    spell.peak = fadingPeak(spell.peak, clicksPerSecond, ANNOUNCE_EVERY_MS, this.#parts.hotAdCalmMs);
     return spell;
   }
 }

@@ -20,11 +20,12 @@ describe('draining', () => {
     bytesMax = 2 ** 26,
   ) {
     streams.ensure(SHARDS);
-    const routing = new MemoryRoutingStream(SHARDS, RULES).open();
+    const routingStream = new MemoryRoutingStream(SHARDS, RULES);
+    const routing = routingStream.open();
     const log = new SilentLog();
     const timers = { pause: () => turns(1), nextTurn: (work: () => void) => void setImmediate(work) };
     const path = await clickPathOver(streams, routing, { folder, log, timers, bytesMax });
-    return { ...path, folder, streams, routing, log };
+    return { ...path, folder, streams, routing, routingStream, log };
   }
 
   const clicks = (from: number, count: number) =>
@@ -114,6 +115,26 @@ describe('draining', () => {
         for (const { facts } of decodeClickBatch(bytes)?.records ?? [])
           expect(facts && routing.table.route(facts)).toBe(shard);
       }
+    }
+  });
+
+  it('routes by an entry that came while the table could not be read: what waited was routed by nobody', async () => {
+    const { clickLog, spool, drainSpool, streams, routing, routingStream } = await setUp();
+    routing.trouble.failNext('read', 'before', Infinity);
+    const hot = clicks(0, 60).map((click) => ({ ...click, adId: 'hot' }));
+    expect(new Set(await clickLog.append(hot))).toEqual(new Set(['spooled']));
+    const other = routingStream.open();
+    const fromMs = other.table.closedUntilMs;
+    expect(await other.append({ kind: 'fan_out', adId: 'hot', fanOut: SHARDS, fromMs })).toBe(true);
+    void drainSpool(never);
+    routing.trouble.mend();
+    await until(() => spool.bytes === 0);
+    expect(standing(streams)).toEqual(numbers(60));
+    await other.read();
+    for (const shard of numbers(SHARDS)) {
+      const facts = streams.messages(shard).flatMap(({ bytes }) => decodeClickBatch(bytes)?.records ?? []);
+      expect(facts.length).toBeGreaterThan(0);
+      for (const { facts: click } of facts) expect(click && other.table.route(click)).toBe(shard);
     }
   });
 
