@@ -1,5 +1,5 @@
 /** A gRPC server with the standard health service and server reflection. */
-import { createServer, type Socket } from 'node:net';
+import { createServer, type Server as Listener } from 'node:net';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { PackageDefinition } from '@grpc/proto-loader';
 import { HealthImplementation } from 'grpc-health-check';
@@ -48,11 +48,8 @@ export async function startGrpcServer(
     setServing,
     stop: async (boundMs) => {
       setServing(false);
-      const closed = listener.close();
-      const bound = setTimeout(() => {
-        server.forceShutdown();
-        listener.destroy();
-      }, boundMs);
+      const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
+      const bound = setTimeout(() => server.forceShutdown(), boundMs);
       await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
       // The library does not wait for calls on connections that were handed to it; each ends its connection.
       await closed;
@@ -62,23 +59,12 @@ export async function startGrpcServer(
 }
 
 /** Hands connections to the server itself: the library cannot listen on a port that is shared. */
-async function listen({ host, port, isShared = false }: ListenAddress, server: Server) {
+async function listen({ host, port, isShared = false }: ListenAddress, server: Server): Promise<Listener> {
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
-  const sockets = new Set<Socket>();
-  const listener = createServer((socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-    injector.injectConnection(socket);
-  });
+  const listener = createServer((socket) => injector.injectConnection(socket));
   await new Promise<void>((resolve, reject) => {
     listener.once('error', reject);
     listener.listen({ host, port, reusePort: isShared }, resolve);
   });
-  return {
-    /** Takes no new connections; returns when those that are there have ended. */
-    close: () => new Promise<void>((resolve) => listener.close(() => resolve())),
-    destroy: () => {
-      for (const socket of sockets) socket.destroy();
-    },
-  };
+  return listener;
 }

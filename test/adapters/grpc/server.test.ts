@@ -1,4 +1,6 @@
 /** What every gRPC server of clickledger does beside its calls: health, reflection, an orderly end. */
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { resolve } from 'node:path';
 import {
   type Client,
@@ -187,6 +189,21 @@ describe('stopping', () => {
     const failed = expect(call).rejects.toMatchObject({ name: 'Error' });
     await server.stop(200);
     await failed;
+  });
+
+  test('does not wait beyond its time for connections that say nothing or nonsense, and never end', async () => {
+    const { server, listen, address } = await start();
+    for (const said of ['', 'GET / HTTP/1.1\r\n']) {
+      // Nobody reads what comes back, so its end is never noticed.
+      const socket = connect({ ...listen, allowHalfOpen: true });
+      onTestFinished(() => void socket.destroy());
+      await once(socket, 'connect');
+      socket.write(said);
+    }
+    // Whoever came later was answered, so both are with the server.
+    release();
+    await query(queryAt(address));
+    await server.stop(200);
   });
 
   test('frees the port for the next one', async () => {
