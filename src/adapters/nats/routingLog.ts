@@ -5,7 +5,15 @@
  * Every entry has a subject of its own and is kept for ever; `closed_until` has one subject, of which only the
  * newest message is kept, because it only ever rises and a later one says all that an earlier one said.
  */
-import { type JetStreamClient, type JetStreamManager, NatsError, StorageType } from 'nats';
+import {
+  AckPolicy,
+  DeliverPolicy,
+  type JetStreamClient,
+  type JetStreamManager,
+  NatsError,
+  nanos,
+  StorageType,
+} from 'nats';
 import * as z from 'zod';
 import { type RoutingEntry, RoutingTable } from '../../domain/routingTable.ts';
 import { findStream } from './clickStreams.ts';
@@ -16,6 +24,9 @@ const CLOSED_UNTIL_SUBJECT = 'routing.closed_until';
 const ENTRY_SUBJECT_PREFIX = 'routing.entry.';
 const NO_MESSAGE_FOUND = 10_037;
 const WRONG_LAST_SEQUENCE = 10_071;
+/** Entries that are read at once when a process starts, and how long they are waited for. */
+const PORTION_ENTRIES = 1_000;
+const PORTION_MS = 5_000;
 
 const milliseconds = z.number().int().nonnegative();
 const count = z.number().int().min(1);
@@ -127,10 +138,45 @@ export class RoutingLog {
     for (;;) {
       const message = await this.#next((this.#table?.sequence ?? 0) + 1);
       if (message === undefined) return;
-      const entry = entrySchema.parse(JSON.parse(message.text));
-      if (this.#table === undefined) this.#table = RoutingTable.create(message.sequence, entry);
-      else this.#table.append(message.sequence, entry);
+      const isFirst = this.#table === undefined;
+      this.#take(message.sequence, message.text);
+      if (isFirst) await this.#readPortions();
     }
+  }
+
+  #take(sequence: number, text: string): void {
+    const entry = entrySchema.parse(JSON.parse(text));
+    if (this.#table === undefined) this.#table = RoutingTable.create(sequence, entry);
+    else this.#table.append(sequence, entry);
+  }
+
+  /**
+   * Reads on in portions: a process that starts may have years of entries before it. Sequences have holes, of which none
+   * can be told from a lost message; what the consumer delivers is numbered without. Where one is missing all the same, or
+   * nothing comes, reading goes on one by one from there.
+   */
+  async #readPortions(): Promise<void> {
+    const { name, num_pending: pending } = await this.#manager.consumers.add(STREAM, {
+      ack_policy: AckPolicy.None,
+      deliver_policy: DeliverPolicy.StartSequence,
+      opt_start_seq: this.table.sequence + 1,
+      mem_storage: true,
+      inactive_threshold: nanos(10 * PORTION_MS),
+    });
+    const consumer = await this.#client.consumers.get(STREAM, name);
+    let taken = 0;
+    for (let before = -1; before < taken && taken < pending; ) {
+      before = taken;
+      const portion = await consumer.fetch({ max_messages: PORTION_ENTRIES, expires: PORTION_MS });
+      for await (const message of portion) {
+        if (message.info.deliverySequence !== taken + 1) break;
+        this.#take(message.seq, message.string());
+        taken += 1;
+        if (taken === pending) break;
+      }
+    }
+    // The broker removes it by itself; saying so only makes it sooner.
+    void consumer.delete().catch(() => undefined);
   }
 
   async #next(fromSequence: number): Promise<{ sequence: number; text: string } | undefined> {

@@ -194,3 +194,69 @@ test('entries are there after the broker was killed', async () => {
   expect(await fresh.append(closedUntil(2_000))).toBe(true);
   await again.connection.close();
 });
+
+test('a process that starts reads thousands of entries in portions, holes and all, and leaves no consumer behind', async () => {
+  const along = await openLog();
+  await along.append(CREATED);
+  const ENTRIES = 2_500;
+  for (let number = 1; number <= ENTRIES; number++) {
+    const sequence = number + 1;
+    const [subject, entry]: [string, RoutingEntry] =
+      number % 100 === 0
+        ? ['routing.closed_until', closedUntil(number)]
+        : [
+            `routing.entry.${sequence}`,
+            { kind: 'fan_out', adId: `ad-${number % 7}`, fanOut: 1 + (number % 4), fromMs: 10_000 + number },
+          ];
+    const published = broker.client.publish(subject, JSON.stringify(entry));
+    if (number % 500 === 0) await published;
+  }
+  await expect
+    .poll(async () => (await broker.manager.streams.info('ROUTING')).state.last_seq)
+    .toBe(ENTRIES + 1);
+  const { table } = await openLog();
+  expect([table.sequence, table.closedUntilMs, table.fanOutsSince(0)]).toEqual([
+    ENTRIES + 1,
+    ENTRIES,
+    ENTRIES - ENTRIES / 100,
+  ]);
+  // One by one, as somebody who was there all along.
+  await along.read();
+  for (let ad = 0; ad < 7; ad++)
+    expect(table.newestFanOut(`ad-${ad}`)).toEqual(along.table.newestFanOut(`ad-${ad}`));
+  await expect.poll(() => broker.manager.consumers.list('ROUTING').next()).toEqual([]);
+});
+
+test('what a portion lacks is read one by one: no entry is ever left out', async () => {
+  const log = await openLog();
+  await log.append(CREATED);
+  for (let number = 0; number < 40; number++)
+    await log.append({ kind: 'fan_out', adId: `ad-${number}`, fanOut: 2, fromMs: 5 });
+  const { client, manager } = broker;
+  // A message of the portion gets lost on its way.
+  const lossy = Object.create(client) as typeof client;
+  Object.defineProperty(lossy, 'consumers', {
+    value: {
+      get: async (stream: string, name: string) => {
+        const consumer = await client.consumers.get(stream, name);
+        const fetch = consumer.fetch.bind(consumer);
+        consumer.fetch = async (options) => {
+          const messages = await fetch(options);
+          const iterate = messages[Symbol.asyncIterator].bind(messages);
+          messages[Symbol.asyncIterator] = async function* () {
+            let count = 0;
+            for await (const message of { [Symbol.asyncIterator]: iterate }) {
+              count += 1;
+              if (count !== 20) yield message;
+            }
+          } as typeof iterate;
+          return messages;
+        };
+        return consumer;
+      },
+    },
+  });
+  const fresh = new RoutingLog(lossy, manager);
+  await fresh.read();
+  expect([fresh.table.sequence, fresh.table.fanOutsSince(0)]).toEqual([41, 40]);
+}, 20_000);
