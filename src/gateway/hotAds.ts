@@ -17,7 +17,7 @@ import { CLOSED_UNTIL_AHEAD_MS } from '../domain/routingTable.ts';
 import type { Timers } from '../domain/timers.ts';
 import type { Log, RoutingWriter } from './ports.ts';
 
-/** Clicks on older impressions do not count towards a rate: no entry could spread them any more. */
+/** Clicks on older impressions do not count towards a rate, nor do those from the future: no entry could spread them. */
 const IMPRESSION_AGE_MAX_MS = 600_000;
 const DAY_MS = 86_400_000;
 
@@ -60,8 +60,10 @@ export class HotAds {
 
   /** Counts clicks that were taken in. In the way of every click: a step in a map each. */
   observe(clicks: readonly ClickFacts[]): void {
+    const { maxFutureSkewMs } = this.#parts.routing.table.rules;
     for (const click of clicks) {
-      if (click.receivedMs - routingTimeMs(click) <= IMPRESSION_AGE_MAX_MS) this.#rates.add(click.adId, 1);
+      const ageMs = click.receivedMs - routingTimeMs(click);
+      if (ageMs <= IMPRESSION_AGE_MAX_MS && ageMs >= -maxFutureSkewMs) this.#rates.add(click.adId, 1);
     }
   }
 

@@ -189,6 +189,12 @@ describe('a hot ad', { timeout: 180_000 }, () => {
     );
     expect(rows).toEqual([{ clicks: sums.valid, repeats: sums.repeats }]);
     expect(await counts.totals(['hot'], fromMs, fromMs + 3 * DAY_MS)).toMatchObject(expected);
+    const goOn = await installation.pause('gateway');
+    const unheard = await installation.run('hot-ads', '--once').finally(goOn);
+    expect([unheard.exitCode, unheard.output]).toEqual([
+      2,
+      'no gateway announces its rates: none runs on these servers\n',
+    ]);
     const reconciled = await installation.run('reconcile');
     expect(reconciled.exitCode, reconciled.output).toBe(0);
   });

@@ -168,12 +168,15 @@ describe('an ad', () => {
     ]);
   });
 
-  it('of which only old impressions are clicked is not hot: no entry could spread those', async () => {
+  it.each([
+    ['old impressions are clicked', NOON_MS - 3_600_000],
+    ['impressions from the future are clicked', NOON_MS + 3_600_000],
+  ])('of which only %s is not hot: no entry could spread those', async (_, issuedMs) => {
     const world = await setUp();
-    const old = factsOf({ adId: 'hot', impressionId: uuid7At(NOON_MS - 3_600_000) });
+    const click = factsOf({ adId: 'hot', impressionId: uuid7At(issuedMs) });
     for (let second = 0; second < RISE_SECONDS; second++) {
       for (const { hotAds } of world.all)
-        hotAds.observe(Array(2_000).fill({ ...old, receivedMs: world.nowMs }));
+        hotAds.observe(Array(2_000).fill({ ...click, receivedMs: world.nowMs }));
       await world.seconds(1);
     }
     expect(world.fanOuts).toEqual([]);
