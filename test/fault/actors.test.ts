@@ -155,8 +155,8 @@ async function isFolded(cluster: Cluster): Promise<boolean> {
   const ends = await onNats(cluster, readEnds);
   const redis = new Redis(cluster.servers.redis.url);
   try {
-    for (const key of await redis.keys('fold:{*}')) {
-      const shard = Number(/^fold:\{(\d+):/.exec(key)?.[1]);
+    for (const key of await redis.keys('fold2:{*}')) {
+      const shard = Number(/^fold2:\{(\d+):/.exec(key)?.[1]);
       if (Number(await redis.hget(key, 'through')) !== ends.get(shard)) return false;
     }
     return true;

@@ -145,7 +145,7 @@ async function startReplica(primary: OwnServer): Promise<Replica> {
 function foldedThrough(url: string): Promise<number> {
   return withRedis(url, async (client) => {
     let sum = 0;
-    for (const key of await client.keys('fold:{*}')) sum += Number(await client.hget(key, 'through'));
+    for (const key of await client.keys('fold2:{*}')) sum += Number(await client.hget(key, 'through'));
     return sum;
   });
 }

@@ -1,6 +1,7 @@
 /**
  * The fold's memory in Redis (I5): one script call a message. A shard's keys share one hash tag, so they live on
- * one primary; the stream's incarnation is part of their name, so a stream made anew starts with nothing.
+ * one primary; the stream's incarnation is part of their name, so a stream made anew starts with nothing. So is the
+ * number of the stored format: a memory of another format is not there (`none`), and is filled again.
  *
  * I7: an error here is never an answer. Whoever calls waits and asks again, with the same sequence.
  */
@@ -54,7 +55,7 @@ export class FoldMemory {
 
   constructor(redis: Redis & FoldCommands, shard: number, incarnation: string, horizonMs: number) {
     this.#redis = redis;
-    this.#key = `fold:{${shard}:${incarnation}}`;
+    this.#key = `fold2:{${shard}:${incarnation}}`;
     this.#horizonSeconds = foldSeconds(horizonMs);
   }
 

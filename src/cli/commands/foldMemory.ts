@@ -16,7 +16,9 @@ export function foldMemoryCommand(): Command {
     .description("the actors' dedup memory in Redis")
     .addCommand(
       new Command('clean')
-        .description('remove the memories of shards whose stream is gone or was made anew')
+        .description(
+          'remove the memories of shards whose stream is gone or was made anew, and those of an earlier format',
+        )
         .option('--dry-run', 'only say what would be removed')
         .action(clean),
     );
@@ -52,6 +54,7 @@ async function incarnationsOf(natsUrl: string): Promise<Map<number, string>> {
   }
 }
 
-function lineOf({ shard, incarnation, keys }: StaleFold, dryRun: boolean): string {
-  return `shard ${shard}, stream of ${incarnation}: ${formatCountOf(keys, 'key')} ${dryRun ? 'would be removed' : 'removed'}`;
+function lineOf({ shard, incarnation, outdated, keys }: StaleFold, dryRun: boolean): string {
+  const format = outdated ? ', of an earlier format' : '';
+  return `shard ${shard}, stream of ${incarnation}${format}: ${formatCountOf(keys, 'key')} ${dryRun ? 'would be removed' : 'removed'}`;
 }

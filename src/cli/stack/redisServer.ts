@@ -1,7 +1,8 @@
 /**
  * The local redis-server. It holds the fold's memory, which can be made again from the stream, so a second of it
- * may be lost (`everysec`); but nothing may be evicted (I7), and small hashes must stay packed (32 bytes an entry
- * where unpacked ones take 88 and more).
+ * may be lost (`everysec`); but nothing may be evicted (I7). Its append-only file grows by about 300 bytes a click and
+ * is rewritten at 256 MB first: a small memory would be rewritten every few seconds, which costs more than reading the
+ * file once at a start.
  */
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -61,8 +62,7 @@ daemonize no
 maxmemory-policy noeviction
 appendonly yes
 appendfsync everysec
+auto-aof-rewrite-min-size 256mb
 save ""
-hash-max-listpack-entries 512
-hash-max-listpack-value 1024
 `;
 }

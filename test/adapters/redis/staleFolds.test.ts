@@ -26,15 +26,19 @@ test('memories of streams that are gone or were made anew are removed, others an
     await memory.fold(1, 1_000_000, records, 0, 'count');
   }
   await redis.set('something else', 'stays');
+  // The format before this one had a key for each bucket.
+  await redis.hset(`fold:{0:${now}}`, 'generation', 'old');
+  await redis.hset(`fold:{0:${now}}:old:17`, 'identity', 'times');
   const incarnations = new Map([
     [0, now],
     [1, now],
   ]);
   const keys = await redis.dbsize();
   const found = await findStaleFolds(redis, incarnations, false);
-  expect(found).toMatchObject([
-    { shard: 1, incarnation: before },
-    { shard: 2, incarnation: before },
+  expect(found).toEqual([
+    { shard: 0, incarnation: now, outdated: true, keys: 2 },
+    { shard: 1, incarnation: before, outdated: false, keys: 2 },
+    { shard: 2, incarnation: before, outdated: false, keys: 2 },
   ]);
   expect(await redis.dbsize()).toBe(keys);
   expect(await findStaleFolds(redis, incarnations, true)).toEqual(found);
