@@ -30,6 +30,16 @@ export interface ClickFacts {
   readonly userAgent: string | undefined;
 }
 
+/** Bytes of the key that stands for a person. */
+export const USER_KEY_BYTES = 16;
+
+/** What routing alone needs of a click (I3). */
+export interface RoutedFacts extends Pick<ClickFacts, 'clickId' | 'impressionId' | 'adId' | 'receivedMs'> {
+  /** The times inside the UUIDs, of a click that has them ready (WrittenClick). */
+  readonly clickMs?: number;
+  readonly impressionMs?: number | undefined;
+}
+
 /** What is kept for whoever asks later: dimensions and origin. Empty text: not known. */
 export interface ClickContext {
   /** Salted hash of the person, 16 bytes; empty where nothing is known of them. */

@@ -6,7 +6,7 @@
  * 16 shards for 24 h) the chance that any two of them share a hash is n²/2 / 2^96 = 2e-14 a day. A click_id is
  * compared only within one identity, so 64 bits are plenty there.
  */
-import type { ClickFacts } from './clickRecord.ts';
+import type { ClickFacts, RoutedFacts } from './clickRecord.ts';
 import { fits } from './limits.ts';
 import { UUID_BYTES, uuid7TimeMs } from './uuid7.ts';
 
@@ -33,13 +33,24 @@ export function identityUuid(facts: Pick<ClickFacts, 'clickId' | 'impressionId'>
   return facts.impressionId ?? facts.clickId;
 }
 
+/** The time inside the click's own UUID, milliseconds since the Unix epoch. */
+export function clickTimeMs(facts: RoutedFacts): number {
+  return facts.clickMs ?? uuid7TimeMs(facts.clickId);
+}
+
+/** The time inside its impression's UUID; undefined: it has none. */
+export function impressionTimeMs(facts: RoutedFacts): number | undefined {
+  if (facts.clickMs !== undefined) return facts.impressionMs;
+  return facts.impressionId === undefined ? undefined : uuid7TimeMs(facts.impressionId);
+}
+
 /** The time by which the click is routed, milliseconds since the Unix epoch. */
-export function routingTimeMs(facts: ClickFacts): number {
-  return uuid7TimeMs(identityUuid(facts));
+export function routingTimeMs(facts: RoutedFacts): number {
+  return impressionTimeMs(facts) ?? clickTimeMs(facts);
 }
 
 /** @throws RangeError where the ad_id is longer than any gateway lets through. */
-export function checkHashable({ adId }: ClickFacts): void {
+export function checkHashable({ adId }: Pick<ClickFacts, 'adId'>): void {
   if (!fits(adId, AD_ID_HASHED_BYTES_MAX))
     throw new RangeError(`ad_id is longer than ${AD_ID_HASHED_BYTES_MAX} bytes`);
 }
@@ -48,7 +59,7 @@ export function checkHashable({ adId }: ClickFacts): void {
  * Writes the identity's hash (12 bytes, big-endian) at `offset` of `target`.
  * @throws RangeError as `checkHashable`
  */
-export function writeIdentityHash(facts: ClickFacts, target: DataView, offset: number): void {
+export function writeIdentityHash(facts: RoutedFacts, target: DataView, offset: number): void {
   checkHashable(facts);
   const { written } = encoder.encodeInto(facts.adId, scratch.subarray(0, AD_ID_HASHED_BYTES_MAX));
   // The mark keeps an impression_id and a click_id of the same value apart. It cannot be taken for a part of

@@ -3,7 +3,8 @@
  * live path, the simulator and the reconciler call this same function and get the same answer for ever. Whether
  * a billable click is the first of its impression is the fold's to say (I4).
  */
-import type { ClickFacts } from './clickRecord.ts';
+import type { ClickFacts, RoutedFacts } from './clickRecord.ts';
+import { clickTimeMs, impressionTimeMs } from './identity.ts';
 import { isProgram } from './programNames.ts';
 import type { RuleSet } from './ruleSet.ts';
 import { uuid7TimeMs } from './uuid7.ts';
@@ -61,12 +62,9 @@ export function judge(facts: ClickFacts, rules: RuleSet): Judgement {
 }
 
 /** Whether one of the click's UUIDs lies further ahead of its receipt than the rules allow (I3, I11). */
-export function isFromTheFuture(facts: ClickFacts, rules: RuleSet): boolean {
+export function isFromTheFuture(facts: RoutedFacts, rules: RuleSet): boolean {
   const latestMs = facts.receivedMs + rules.maxFutureSkewMs;
-  return (
-    uuid7TimeMs(facts.clickId) > latestMs ||
-    (facts.impressionId !== undefined && uuid7TimeMs(facts.impressionId) > latestMs)
-  );
+  return clickTimeMs(facts) > latestMs || (impressionTimeMs(facts) ?? 0) > latestMs;
 }
 
 /** Whether the click's event time can be believed; where not, it is booked at the minute of its receipt. */

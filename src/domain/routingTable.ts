@@ -4,8 +4,8 @@
  * clicks whose times lie below it may be published, and new entries take effect at or after it, so no click is
  * ever routed by an entry that its publisher did not know.
  */
-import type { ClickFacts } from './clickRecord.ts';
-import { IDENTITY_HASH_BYTES, routingTimeMs, writeIdentityHash } from './identity.ts';
+import type { ClickFacts, RoutedFacts } from './clickRecord.ts';
+import { clickTimeMs, IDENTITY_HASH_BYTES, routingTimeMs, writeIdentityHash } from './identity.ts';
 import { isFromTheFuture } from './judge.ts';
 import { checkRuleSet, type RuleSet } from './ruleSet.ts';
 import { uuid7TimeMs } from './uuid7.ts';
@@ -158,17 +158,17 @@ export class RoutingTable {
   }
 
   /** Whether one of the click's UUIDs lies too far ahead of its receipt: such a click goes by the first entry. */
-  isFromTheFuture(facts: ClickFacts): boolean {
+  isFromTheFuture(facts: RoutedFacts): boolean {
     return isFromTheFuture(facts, this.rules);
   }
 
   /** The `closed_until` that the click needs: beyond the times of both its UUIDs. */
-  neededClosedUntilMs(facts: ClickFacts): number {
-    return Math.max(routingTimeMs(facts), uuid7TimeMs(facts.clickId)) + 1;
+  neededClosedUntilMs(facts: RoutedFacts): number {
+    return Math.max(routingTimeMs(facts), clickTimeMs(facts)) + 1;
   }
 
   /** The click's shard. A click from the future goes by the first entry, so nobody can make it wait. */
-  route(facts: ClickFacts): number {
+  route(facts: RoutedFacts): number {
     const timeMs = this.isFromTheFuture(facts) ? BEFORE_ALL_MS : routingTimeMs(facts);
     const shards = valueAt(this.#shards, timeMs, 1);
     const fanOuts = this.#fanOuts.get(facts.adId);
@@ -210,7 +210,7 @@ function valueAt(steps: readonly Step[], timeMs: number, before: number): number
   return before;
 }
 
-function subShard(facts: ClickFacts, fanOut: number): number {
+function subShard(facts: RoutedFacts, fanOut: number): number {
   writeIdentityHash(facts, identityBytes, 0);
   // The last 4 bytes: the fold's buckets go by the first ones.
   return identityBytes.getUint32(8) % fanOut;

@@ -21,11 +21,15 @@ export function isUuid7(bytes: Uint8Array): boolean {
   return bytes.length === UUID_BYTES && (at(bytes, 6) & 0xf0) === 0x70 && (at(bytes, 8) & 0xc0) === 0x80;
 }
 
-/** The time inside a UUIDv7, milliseconds since the Unix epoch. */
-export function uuid7TimeMs(bytes: Uint8Array): number {
+/** The time inside a UUIDv7 whose bytes begin at `start`, milliseconds since the Unix epoch. */
+export function uuid7TimeMs(bytes: Uint8Array, start = 0): number {
   // 48 bits do not fit the bitwise operators, hence the multiplication.
-  const high = (at(bytes, 0) << 8) | at(bytes, 1);
-  const low = (at(bytes, 2) << 24) | (at(bytes, 3) << 16) | (at(bytes, 4) << 8) | at(bytes, 5);
+  const high = (at(bytes, start) << 8) | at(bytes, start + 1);
+  const low =
+    (at(bytes, start + 2) << 24) |
+    (at(bytes, start + 3) << 16) |
+    (at(bytes, start + 4) << 8) |
+    at(bytes, start + 5);
   return high * 2 ** 32 + (low >>> 0);
 }
 

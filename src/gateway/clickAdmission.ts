@@ -17,9 +17,12 @@ import {
 import { parseUuid7, uuid7TimeMs } from '../domain/uuid7.ts';
 import { userKey } from './userKey.ts';
 
-export type Admission =
-  | { readonly kind: 'admitted'; readonly record: ClickRecord }
-  | { readonly kind: 'refused'; readonly reason: string };
+export type Admission = { readonly kind: 'admitted'; readonly record: ClickRecord } | Refusal;
+
+export interface Refusal {
+  readonly kind: 'refused';
+  readonly reason: string;
+}
 
 export interface AdmissionContext {
   readonly source: string;
@@ -52,7 +55,7 @@ export function admitClick(click: Click, context: AdmissionContext): Admission {
 }
 
 /** The refusal of a click whose ad is not in the catalog. */
-export function refuseUnknownAd(adId: string): Admission {
+export function refuseUnknownAd(adId: string): Refusal {
   return refuse('ad_id', adId, 'an ad of the catalog (AdCatalogService.UpsertAds registers it)');
 }
 
@@ -121,7 +124,7 @@ function findWrongAttribute(attributes: Readonly<Record<string, string>>): Admis
 
 const SHOWN_BYTES_MAX = 80;
 
-function refuse(field: string, value: string, right: string): Admission {
+function refuse(field: string, value: string, right: string): Refusal {
   const shown = fits(value, SHOWN_BYTES_MAX) ? value : `${cut(value, SHOWN_BYTES_MAX)}…`;
   return { kind: 'refused', reason: `${field} ${JSON.stringify(shown)} is wrong: it must be ${right}` };
 }

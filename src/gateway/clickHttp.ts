@@ -13,7 +13,6 @@ import { isSignedBy } from '../domain/signature.ts';
 import type { SigningKey } from '../domain/signingKey.ts';
 import { formatUuid, parseUuid7, uuid7TimeMs } from '../domain/uuid7.ts';
 import type { AdDirectory } from './adDirectory.ts';
-import type { ClickLog } from './clickLog.ts';
 import { OverloadedError, UnavailableError } from './unavailable.ts';
 import { userKey } from './userKey.ts';
 
@@ -23,7 +22,8 @@ const VALUE_SHOWN_BYTES_MAX = 200;
 
 export interface ClickHttpParts {
   readonly ads: AdDirectory;
-  readonly clickLog: Pick<ClickLog, 'append'>;
+  /** Returns when the clicks are durable. @throws UnavailableError, OverloadedError */
+  readonly clickLog: { append(clicks: readonly ClickRecord[]): Promise<unknown> };
   readonly signingKeys: readonly SigningKey[];
   readonly userKeySalt: Uint8Array;
   readonly clickUrlTtlMs: number;

@@ -2,8 +2,9 @@
  * Where clicks become durable: finds each click's shard and hands it to group commit. A click that may not be
  * published yet (I3), because the routing table cannot be raised, goes to the spool and is routed when that drains.
  */
-import type { ClickRecord } from '../domain/clickRecord.ts';
+import type { ClickRecord, RoutedFacts } from '../domain/clickRecord.ts';
 import type { Position } from '../domain/position.ts';
+import { WrittenClick } from '../domain/writtenClick.ts';
 import type { ClosedUntil } from './closedUntil.ts';
 import type { GroupCommit } from './groupCommit.ts';
 import type { HotAds } from './hotAds.ts';
@@ -35,14 +36,17 @@ export class ClickLog {
    * Makes clicks durable; returns where each of them is, in the same order.
    * @throws UnavailableError where that is not known of every one of them, OverloadedError
    */
-  async append(clicks: readonly ClickRecord[]): Promise<Durable[]> {
-    const { closedUntil, hotAds } = this.#parts;
+  async append(clicks: readonly (ClickRecord | WrittenClick)[]): Promise<Durable[]> {
+    const { closedUntil, encodeRecord, hotAds } = this.#parts;
     hotAds.observe(clicks);
     await closedUntil.cover(clicks);
     const unrouted: Parcel[] = [];
     const byShard = new Map<number, Parcel[]>();
-    for (const [place, click] of clicks.entries()) {
-      addToParcels(this.#parcelsOf(click, byShard, unrouted), place, this.#parts.encodeRecord(click));
+    let place = 0;
+    for (const click of clicks) {
+      const record = click instanceof WrittenClick ? click.record : encodeRecord(click);
+      addToParcels(this.#parcelsOf(click, byShard, unrouted), place, record);
+      place += 1;
     }
     const durable = new Array<Durable>(clicks.length);
     const commits = unrouted.map((parcel) => this.#spool(parcel, durable));
@@ -55,7 +59,7 @@ export class ClickLog {
     return durable;
   }
 
-  #parcelsOf(click: ClickRecord, byShard: Map<number, Parcel[]>, unrouted: Parcel[]): Parcel[] {
+  #parcelsOf(click: RoutedFacts, byShard: Map<number, Parcel[]>, unrouted: Parcel[]): Parcel[] {
     const { closedUntil } = this.#parts;
     if (!closedUntil.covers(click)) return unrouted;
     const shard = closedUntil.table.route(click);
@@ -69,13 +73,13 @@ export class ClickLog {
 
   async #commit(shard: number, { records, places }: Parcel, durable: Durable[]): Promise<void> {
     const committed = await this.#parts.groupCommit.submit(shard, records);
-    for (const [offset, place] of places.entries()) {
-      if (committed === 'spooled') durable[place] = committed;
-      else {
-        const { incarnation, sequence, firstIndex } = committed;
-        durable[place] = { shard, incarnation, sequence, index: firstIndex + offset };
-      }
+    if (committed === 'spooled') {
+      for (const place of places) durable[place] = committed;
+      return;
     }
+    const { incarnation, sequence, firstIndex } = committed;
+    let index = firstIndex;
+    for (const place of places) durable[place] = { shard, incarnation, sequence, index: index++ };
   }
 
   async #spool({ records, places }: Parcel, durable: Durable[]): Promise<void> {

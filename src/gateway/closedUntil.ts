@@ -2,7 +2,7 @@
  * I3: a click is published only when its times lie below the `closed_until` that this gateway has read. When it needs
  * more, this raises it, a minute ahead, so that it costs a round trip about once a minute and mostly in the background.
  */
-import type { ClickFacts } from '../domain/clickRecord.ts';
+import type { RoutedFacts } from '../domain/clickRecord.ts';
 import { CLOSED_UNTIL_AHEAD_MS, type RoutingTable } from '../domain/routingTable.ts';
 import type { Timers } from '../domain/timers.ts';
 import type { Log, RoutingWriter } from './ports.ts';
@@ -34,14 +34,14 @@ export class ClosedUntil {
   }
 
   /** Whether the click may be published now. */
-  covers(click: ClickFacts): boolean {
+  covers(click: RoutedFacts): boolean {
     const { table } = this.#parts.routing;
     // A click from the future goes by the first entry.
     return table.isFromTheFuture(click) || table.neededClosedUntilMs(click) <= table.closedUntilMs;
   }
 
   /** Raises `closed_until` where these clicks need it. Some may not be covered afterwards: then the broker is away. */
-  async cover(clicks: readonly ClickFacts[]): Promise<void> {
+  async cover(clicks: readonly RoutedFacts[]): Promise<void> {
     const { table } = this.#parts.routing;
     let neededMs = 0;
     for (const click of clicks) {

@@ -10,7 +10,7 @@
  */
 import { ANNOUNCE_EVERY_MS, AnnouncedRates, type RateAnnouncement } from '../domain/announcedRates.ts';
 import { ClickRates } from '../domain/clickRates.ts';
-import type { ClickFacts } from '../domain/clickRecord.ts';
+import type { RoutedFacts } from '../domain/clickRecord.ts';
 import { decideFanOut, type FanOutDecision, fadingPeak, type Mood, moodOf } from '../domain/fanOut.ts';
 import { routingTimeMs } from '../domain/identity.ts';
 import { CLOSED_UNTIL_AHEAD_MS } from '../domain/routingTable.ts';
@@ -59,7 +59,7 @@ export class HotAds {
   }
 
   /** Counts clicks that were taken in. In the way of every click: a step in a map each. */
-  observe(clicks: readonly ClickFacts[]): void {
+  observe(clicks: readonly RoutedFacts[]): void {
     const { maxFutureSkewMs } = this.#parts.routing.table.rules;
     for (const click of clicks) {
       const ageMs = click.receivedMs - routingTimeMs(click);

@@ -11,9 +11,10 @@ import type { ClickIngestServiceHandlers } from '../contract/generated/clickledg
 import type { IngestResult } from '../contract/generated/clickledger/v1/IngestResult.ts';
 import type { ClickRecord } from '../domain/clickRecord.ts';
 import { CLICKS_A_REQUEST_MAX, fits, SOURCE_BYTES_MAX } from '../domain/limits.ts';
+import { WrittenClick } from '../domain/writtenClick.ts';
 import type { AdDirectory } from './adDirectory.ts';
 import { explainError } from './callErrors.ts';
-import { type Admission, admitClick, refuseUnknownAd } from './clickAdmission.ts';
+import { admitClick, type Refusal, refuseUnknownAd } from './clickAdmission.ts';
 import type { ClickLog, Durable } from './clickLog.ts';
 import type { Log } from './ports.ts';
 import { OverloadedError, UnavailableError } from './unavailable.ts';
@@ -56,9 +57,16 @@ export function ingestService(parts: IngestParts): ClickIngestServiceHandlers {
 
 interface Batch {
   readonly source: string;
-  readonly clicks: readonly Click[];
+  /** A plain click was found right and written when its request was read. */
+  readonly clicks: readonly (Click | WrittenClick)[];
   /** How many clicks there were, where there were so many that none was read. */
   readonly unread_clicks?: number;
+}
+
+interface Admitted {
+  /** In the request. */
+  readonly place: number;
+  readonly click: ClickRecord | WrittenClick;
 }
 
 class Ingest {
@@ -94,37 +102,47 @@ class Ingest {
     }
   }
 
-  async #take(source: string, clicks: readonly Click[]): Promise<IngestResult[]> {
-    const admissions = await this.#admit(source, clicks);
-    const records: ClickRecord[] = [];
-    for (const admission of admissions) if (admission.kind === 'admitted') records.push(admission.record);
-    const durable = await this.#parts.clickLog.append(records);
-    let next = 0;
-    return admissions.map((admission) =>
-      admission.kind === 'admitted'
-        ? accepted(durable[next++])
-        : { status: 'REJECTED', reason: admission.reason },
-    );
+  async #take(source: string, clicks: Batch['clicks']): Promise<IngestResult[]> {
+    const refusals = new Map<number, string>();
+    const admitted = await this.#withAds(this.#admit(source, clicks, refusals), refusals);
+    const durable = await this.#parts.clickLog.append(admitted.map(({ click }) => click));
+    const results = new Array<IngestResult>(clicks.length);
+    for (const [place, reason] of refusals) results[place] = { status: 'REJECTED', reason };
+    for (const [index, { place }] of admitted.entries()) results[place] = accepted(durable[index]);
+    return results;
   }
 
-  async #admit(source: string, clicks: readonly Click[]): Promise<Admission[]> {
-    const { ads, clock, userKeySalt } = this.#parts;
+  /** Those that are right in themselves; the others are among the refusals, by their places. */
+  #admit(source: string, clicks: Batch['clicks'], refusals: Map<number, string>): Admitted[] {
+    const { clock, userKeySalt } = this.#parts;
     const context = { source, receivedMs: clock(), userKeySalt };
-    const admissions = clicks.map((click, index) =>
-      index < CLICKS_A_REQUEST_MAX ? admitClick(click, context) : BEYOND_LIMIT,
-    );
+    const admitted: Admitted[] = [];
+    for (const [place, click] of clicks.entries()) {
+      if (click instanceof WrittenClick) admitted.push({ place, click });
+      else {
+        const admission = place < CLICKS_A_REQUEST_MAX ? admitClick(click, context) : BEYOND_LIMIT;
+        if (admission.kind === 'admitted') admitted.push({ place, click: admission.record });
+        else refusals.set(place, admission.reason);
+      }
+    }
+    return admitted;
+  }
+
+  /** Those whose ads exist. */
+  async #withAds(admitted: Admitted[], refusals: Map<number, string>): Promise<Admitted[]> {
     const adIds = new Set<string>();
-    for (const admission of admissions) if (admission.kind === 'admitted') adIds.add(admission.record.adId);
-    const existing = await ads.existing(adIds);
-    return admissions.map((admission) =>
-      admission.kind === 'admitted' && !existing.has(admission.record.adId)
-        ? refuseUnknownAd(admission.record.adId)
-        : admission,
-    );
+    for (const { click } of admitted) adIds.add(click.adId);
+    const existing = await this.#parts.ads.existing(adIds);
+    if (existing.size === adIds.size) return admitted;
+    return admitted.filter(({ place, click: { adId } }) => {
+      const exists = existing.has(adId);
+      if (!exists) refusals.set(place, refuseUnknownAd(adId).reason);
+      return exists;
+    });
   }
 }
 
-const BEYOND_LIMIT: Admission = {
+const BEYOND_LIMIT: Refusal = {
   kind: 'refused',
   reason: `clicks has more than ${CLICKS_A_REQUEST_MAX} entries: the ones beyond must be sent in another request`,
 };

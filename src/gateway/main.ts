@@ -4,6 +4,7 @@ import { SpoolFolders } from '../adapters/disk/spoolFolders.ts';
 import { AdCatalogService, ClickIngestService, ingestPackage } from '../adapters/grpc/contract.ts';
 import { startGrpcServer } from '../adapters/grpc/server.ts';
 import { announceRates, onRates } from '../adapters/nats/adRates.ts';
+import { plainIngest } from '../adapters/ingest/plainIngest.ts';
 import { announceAds, onAdsChanged } from '../adapters/nats/catalogChanges.ts';
 import { decodeClickFacts, encodeClickBatch, encodeClickRecord } from '../adapters/nats/clickBatchCodec.ts';
 import { ClickPublisher } from '../adapters/nats/clickPublisher.ts';
@@ -29,6 +30,7 @@ import { ingestService } from './ingestService.ts';
 import { LeftSpools } from './leftSpools.ts';
 import type { AdStore } from './ports.ts';
 import { readiness } from './readiness.ts';
+import { personHash } from './userKey.ts';
 
 /** Looking an ad up is in the way of a click. */
 const STATEMENT_TIMEOUT_MS = 4_000;
@@ -108,12 +110,16 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
       isFull: spool.isFull,
     });
   const draining = new AbortController();
+  const ingest = plainIngest(ClickIngestService.service, {
+    personHash: (text) => personHash(config.userKeySalt, text),
+    clock: systemClock,
+  });
   const grpc = await startGrpcServer(
     { host: config.host, port: config.ingestPort, isShared: config.sharesPorts },
     ingestPackage,
     ['clickledger.v1.ClickIngestService', 'clickledger.v1.AdCatalogService'],
     (server) => {
-      server.addService(ClickIngestService.service, ingestService({ ...shared, draining: draining.signal }));
+      server.addService(ingest, ingestService({ ...shared, draining: draining.signal }));
       server.addService(AdCatalogService.service, catalogService({ store, ads, log }));
     },
   );

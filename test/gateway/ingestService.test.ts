@@ -3,6 +3,7 @@ import { status } from '@grpc/grpc-js';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type IngestStream, ingestClient } from '../../src/adapters/grpc/clients.ts';
 import { ClickIngestService } from '../../src/adapters/grpc/contract.ts';
+import { plainIngest } from '../../src/adapters/ingest/plainIngest.ts';
 import { decodeClickBatch } from '../../src/adapters/nats/clickBatchCodec.ts';
 import type { BatchIngestClicksResponse__Output as BatchResponse } from '../../src/contract/generated/clickledger/v1/BatchIngestClicksResponse.ts';
 import type { Click } from '../../src/contract/generated/clickledger/v1/Click.ts';
@@ -10,6 +11,7 @@ import { CLICKS_A_REQUEST_MAX } from '../../src/domain/limits.ts';
 import { formatUuid } from '../../src/domain/uuid7.ts';
 import { AdDirectory } from '../../src/gateway/adDirectory.ts';
 import { ingestService } from '../../src/gateway/ingestService.ts';
+import { personHash } from '../../src/gateway/userKey.ts';
 import { clickPathOver } from '../support/clickPath.ts';
 import { NOON_MS, RULES, uuid7At } from '../support/clicks.ts';
 import { callFrozen } from '../support/frozenGrpcClient.ts';
@@ -42,7 +44,14 @@ async function setUp() {
     draining: draining.signal,
   };
   const address = await serve((server) =>
-    server.addService(ClickIngestService.service, ingestService(parts)),
+    server.addService(
+      // As the gateway serves it: plain requests are read the short way.
+      plainIngest(ClickIngestService.service, {
+        personHash: (text) => personHash(parts.userKeySalt, text),
+        clock: parts.clock,
+      }),
+      ingestService(parts),
+    ),
   );
   const client = ingestClient(address);
   onTestFinished(() => client.close());
