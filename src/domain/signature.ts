@@ -5,14 +5,20 @@
  * Neither id may hold a line break, or two pairs of ids could sign alike; the gateway refuses such ids before.
  */
 import { timingSafeEqual } from 'node:crypto';
+import { Hmac } from './hmac.ts';
 import type { SigningKey } from './signingKey.ts';
 
 const SIGNATURE_LENGTH_MAX = 64;
 
+const hmacs = new WeakMap<SigningKey, Hmac>();
+
 function mac(key: SigningKey, adId: string, impressionId: string): string {
-  return new Bun.CryptoHasher('sha256', key.secret)
-    .update(`v1\n${adId}\n${impressionId}`)
-    .digest('base64url');
+  let hmac = hmacs.get(key);
+  if (hmac === undefined) {
+    hmac = new Hmac(key.secret);
+    hmacs.set(key, hmac);
+  }
+  return hmac.of(`v1\n${adId}\n${impressionId}`).toBase64({ alphabet: 'base64url', omitPadding: true });
 }
 
 /** The signature of an ad's impression under `key`. */

@@ -13,6 +13,7 @@ import { isSignedBy } from '../domain/signature.ts';
 import type { SigningKey } from '../domain/signingKey.ts';
 import { formatUuid, parseUuid7, uuid7TimeMs } from '../domain/uuid7.ts';
 import type { AdDirectory } from './adDirectory.ts';
+import { type QueryValues, readQuery } from './clickQuery.ts';
 import { OverloadedError, UnavailableError } from './unavailable.ts';
 import { userKey } from './userKey.ts';
 
@@ -52,13 +53,14 @@ export class ClickHttp {
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       return problem(405, 'method', request.method, 'GET or HEAD', { Allow: 'GET, HEAD' });
     }
-    if (request.url.length > URL_LENGTH_MAX) {
-      return problem(414, 'url', `${request.url.length} characters`, `at most ${URL_LENGTH_MAX}`);
+    const { url, headers } = request;
+    if (url.length > URL_LENGTH_MAX) {
+      return problem(414, 'url', `${url.length} characters`, `at most ${URL_LENGTH_MAX}`);
     }
-    if (Number(request.headers.get('content-length') ?? 0) > 0 || request.headers.has('transfer-encoding')) {
+    if (Number(headers.get('content-length') ?? 0) > 0 || headers.has('transfer-encoding')) {
       return problem(413, 'body', 'a request body', 'none');
     }
-    const click = parseClickUrl(parametersOf(request.url));
+    const click = parseClickUrl(queryOf(url));
     if (click instanceof Response) return click;
     try {
       const found = this.#parts.ads.find(click.adId);
@@ -115,6 +117,7 @@ export class ClickHttp {
   }
 }
 
+const PURPOSES = ['sec-purpose', 'purpose', 'x-purpose', 'x-moz'] as const;
 const AD_ID_RULE = `1 to ${AD_ID_BYTES_MAX} bytes without control characters`;
 const IMPRESSION_RULE = 'a UUIDv7';
 const PARAMETERS = [
@@ -124,16 +127,16 @@ const PARAMETERS = [
 ] as const;
 
 /** The parameters alone: the rest of the URL is made from the Host header, which may be anything. */
-function parametersOf(url: string): URLSearchParams {
+function queryOf(url: string): QueryValues {
   const query = url.indexOf('?');
-  return new URLSearchParams(query < 0 ? '' : url.slice(query + 1));
+  return readQuery(query < 0 ? '' : url.slice(query + 1));
 }
 
 /** What the URL says, or the answer to a URL that says it wrongly. */
-function parseClickUrl(parameters: URLSearchParams): ClickUrl | Response {
+function parseClickUrl(valuesOf: QueryValues): ClickUrl | Response {
   const given: Record<string, string> = {};
   for (const [name, right] of PARAMETERS) {
-    const values = parameters.getAll(name);
+    const values = valuesOf(name);
     if (values.length > 1) return problem(400, name, `${values.length} values`, `${right}, once`);
     if (values[0] === undefined || values[0] === '') return problem(400, name, '', right);
     given[name] = values[0];
@@ -146,10 +149,7 @@ function parseClickUrl(parameters: URLSearchParams): ClickUrl | Response {
 }
 
 function isPrefetch(headers: Headers): boolean {
-  return ['sec-purpose', 'purpose', 'x-purpose', 'x-moz'].some((name) => {
-    const value = headers.get(name)?.toLowerCase() ?? '';
-    return value.includes('prefetch') || value.includes('preview') || value.includes('prerender');
-  });
+  return PURPOSES.some((name) => /prefetch|preview|prerender/i.test(headers.get(name) ?? ''));
 }
 
 function withClickId(destination: string, clickId: string): string {

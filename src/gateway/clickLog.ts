@@ -37,15 +37,18 @@ export class ClickLog {
    * @throws UnavailableError where that is not known of every one of them, OverloadedError
    */
   async append(clicks: readonly (ClickRecord | WrittenClick)[]): Promise<Durable[]> {
-    const { closedUntil, encodeRecord, hotAds } = this.#parts;
+    const { closedUntil, hotAds } = this.#parts;
     hotAds.observe(clicks);
     await closedUntil.cover(clicks);
+    // A click over HTTP comes alone: it needs no portions.
+    const [only] = clicks;
+    if (only !== undefined && clicks.length === 1 && closedUntil.covers(only))
+      return [await this.#commitOne(only)];
     const unrouted: Parcel[] = [];
     const byShard = new Map<number, Parcel[]>();
     let place = 0;
     for (const click of clicks) {
-      const record = click instanceof WrittenClick ? click.record : encodeRecord(click);
-      addToParcels(this.#parcelsOf(click, byShard, unrouted), place, record);
+      addToParcels(this.#parcelsOf(click, byShard, unrouted), place, this.#recordOf(click));
       place += 1;
     }
     const durable = new Array<Durable>(clicks.length);
@@ -57,6 +60,19 @@ export class ClickLog {
     const outcomes = await Promise.allSettled(commits);
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
     return durable;
+  }
+
+  #recordOf(click: ClickRecord | WrittenClick): Uint8Array {
+    return click instanceof WrittenClick ? click.record : this.#parts.encodeRecord(click);
+  }
+
+  async #commitOne(click: ClickRecord | WrittenClick): Promise<Durable> {
+    const { closedUntil, groupCommit } = this.#parts;
+    const shard = closedUntil.table.route(click);
+    const committed = await groupCommit.submit(shard, [this.#recordOf(click)]);
+    if (committed === 'spooled') return committed;
+    const { incarnation, sequence, firstIndex } = committed;
+    return { shard, incarnation, sequence, index: firstIndex };
   }
 
   #parcelsOf(click: RoutedFacts, byShard: Map<number, Parcel[]>, unrouted: Parcel[]): Parcel[] {

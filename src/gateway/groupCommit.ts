@@ -66,7 +66,8 @@ export class GroupCommit {
    */
   submit(shard: number, records: readonly Uint8Array[]): Promise<Committed> {
     const lane = this.#laneOf(shard);
-    const bytes = records.reduce((sum, record) => sum + record.length, 0);
+    let bytes = 0;
+    for (const record of records) bytes += record.length;
     if (lane.waitingBytes + bytes > WAITING_BYTES_MAX) {
       return Promise.reject(
         new OverloadedError(

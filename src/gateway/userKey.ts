@@ -3,13 +3,12 @@
  * address and user agent. Neither of these leaves the gateway.
  */
 import { USER_KEY_BYTES } from '../domain/clickRecord.ts';
+import { Hmac } from '../domain/hmac.ts';
 
 const NOBODY = new Uint8Array(0);
 
-/** An HMAC that has taken in its salt costs half of one that has not. */
-const salted = new WeakMap<Uint8Array, Bun.CryptoHasher>();
-/** SHA-256 has 32 bytes; Bun wants room for the longest hash that it knows. */
-const digest = new Uint8Array(64);
+/** By the salt, of which a gateway has one. */
+const hmacs = new WeakMap<Uint8Array, Hmac>();
 
 /** 16 bytes, or none where nothing is known. */
 export function userKey(
@@ -27,11 +26,10 @@ export function userKey(
  * @returns good until the next call
  */
 export function personHash(salt: Uint8Array, text: string | Uint8Array): Uint8Array {
-  let hasher = salted.get(salt);
-  if (hasher === undefined) {
-    hasher = new Bun.CryptoHasher('sha256', salt);
-    salted.set(salt, hasher);
+  let hmac = hmacs.get(salt);
+  if (hmac === undefined) {
+    hmac = new Hmac(salt);
+    hmacs.set(salt, hmac);
   }
-  hasher.copy().update(text).digest(digest);
-  return digest;
+  return hmac.of(text);
 }

@@ -35,7 +35,9 @@ export class ClickPublisher {
       timeout: this.#timeoutMs,
     });
     // Side by side where the stream is not known yet: a click waits for one of them, not for both.
-    const [ack] = await Promise.all([publishing, this.#known.has(shard) || this.#learn(shard)]);
+    const [ack] = this.#known.has(shard)
+      ? [await publishing]
+      : await Promise.all([publishing, this.#learn(shard)]);
     const known = this.#known.get(shard);
     // Sequences of one incarnation only rise, but for an absorbed repeat; a fall means a stream made anew.
     const isSame = known !== undefined && (ack.seq > known.lastSequence || ack.duplicate);
