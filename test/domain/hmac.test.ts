@@ -4,6 +4,10 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { Hmac } from '../../src/domain/hmac.ts';
 
+/** Shorter than a block of the hash, as long, and longer. */
+const key = fc
+  .constantFrom(0, 16, 63, 64, 65, 100)
+  .chain((length) => fc.uint8Array({ minLength: length, maxLength: length }));
 const text = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 200 }),
   fc.nat(3_000).map((length) => 'x'.repeat(length)),
@@ -13,10 +17,10 @@ const text = fc.oneof(
 
 it('is what the standard says, for any key, whatever was hashed before', () => {
   fc.assert(
-    fc.property(fc.uint8Array({ maxLength: 100 }), fc.array(text, { minLength: 1 }), (key, texts) => {
-      const hmac = new Hmac(key);
+    fc.property(key, fc.array(text, { minLength: 1 }), (secret, texts) => {
+      const hmac = new Hmac(secret);
       for (const one of texts)
-        expect(hmac.of(one).toHex()).toBe(createHmac('sha256', key).update(one).digest('hex'));
+        expect(hmac.of(one).toHex()).toBe(createHmac('sha256', secret).update(one).digest('hex'));
     }),
   );
 });

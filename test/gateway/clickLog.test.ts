@@ -84,6 +84,21 @@ describe('positions', () => {
     }
   });
 
+  it('are those of clicks that came alone and left together', async () => {
+    const { streams, clickLog } = await setUp();
+    const clicks = [1, 2, 3].map((number) => clickAt(NOON_MS, number));
+    // The first raises closed_until.
+    await clickLog.append([clickAt(NOON_MS, 0)]);
+    const appended = await Promise.all(clicks.map((click) => clickLog.append([click])));
+    for (const [number, click] of clicks.entries()) {
+      const [position] = positionsOf(appended[number] ?? []);
+      expect(position).toMatchObject({ sequence: 2, index: number });
+      const message = streams.messages(position?.shard ?? -1)[1];
+      const standing = decodeClickBatch(message?.bytes ?? new Uint8Array())?.records[number];
+      expect(standing?.facts?.clickId.toHex()).toBe(click.clickId.toHex());
+    }
+  });
+
   it('are none for no clicks', async () => {
     const { streams, clickLog } = await setUp();
     expect(await clickLog.append([])).toEqual([]);
