@@ -1,34 +1,35 @@
 /**
- * One round of the measurement of replays: the same clicks on the same machine, counted by the owners from the streams'
- * beginning and then replayed by `clickledger reconcile`, one after the other.
+ * One round of the measurement of replays: the same clicks on the same machine, counted live as they come in, counted by
+ * the owners from the streams' beginning (catch-up), and replayed by `clickledger reconcile`, one after the other.
  */
-import { Pool } from 'pg';
-import { connectNats } from '../../adapters/nats/connection.ts';
-import { RoutingLog } from '../../adapters/nats/routingLog.ts';
+import { median } from 'simple-statistics';
 import { CliError } from '../cliError.ts';
-import { aborted } from '../stack/interrupts.ts';
+import { seededRandom } from '../demo/sampleTraffic.ts';
 import { bunCommand } from '../stack/tools.ts';
-import { publishClicks } from './benchClicks.ts';
-import { BenchInstallation } from './benchInstallation.ts';
-import { familyMemory } from './familyMemory.ts';
-import { median } from './median.ts';
+import { uniformAds } from './benchAds.ts';
+import type { Environment } from './benchInstallation.ts';
+import { type LiveLedger, withLiveLedger } from './liveLedger.ts';
+import { familyPeak } from './processMemory.ts';
+import { catchUpOnce } from './sections/catchUp.ts';
 
-/** The end of counting is seen at a flush: with the interval of production it would be up to 10 s late. */
-const FLUSH_INTERVAL = '1s';
-const POLL_MS = 50;
+const ADS = 500;
+/** Sent at once: more would have to be in memory. */
+const PORTION = 250_000;
 /** Of a few seconds each: their median bears a neighbour that takes the processor for one of them. */
 const REPLAYS = 3;
 
 export interface ReplayBench {
   readonly clicks: number;
-  readonly clicksAMessage: number;
   readonly shards: number;
 }
 
 export interface ReplayRound {
   readonly records: number;
   readonly windows: number;
+  /** Counted end to end through StreamIngestClicks. */
   readonly livePerSecond: number;
+  /** By the owners alone, from what stands on the streams. */
+  readonly catchUpPerSecond: number;
   readonly replayPerSecond: number;
   /** The most that the replaying process, with those that it began, was seen to have in memory. */
   readonly replayPeakBytes: number;
@@ -38,72 +39,32 @@ export interface ReplayRound {
  * @param stop ends it; its servers and their data are gone when it has ended
  * @throws CliError where the replay does not find what was counted, or where it is stopped
  */
-export async function measureReplay(
-  bench: ReplayBench,
-  nowMs: number,
-  stop: AbortSignal,
-): Promise<ReplayRound> {
-  const installation = await BenchInstallation.start({ SHARDS: `${bench.shards}`, FLUSH_INTERVAL });
-  const stopped = aborted(stop).then(() => {
-    throw new CliError('stopped');
+export function measureReplay({ clicks, shards }: ReplayBench, stop: AbortSignal): Promise<ReplayRound> {
+  const settings = { SHARDS: `${shards}` };
+  return withLiveLedger({ stop, scale: 1 }, { ads: ADS, settings }, async (ledger) => {
+    const livePerSecond = await countLive(ledger, clicks);
+    const { perSecond: catchUpPerSecond } = await catchUpOnce(ledger, clicks);
+    const replays: Replayed[] = [];
+    while (replays.length < REPLAYS) replays.push(await reconcile(clicks, ledger.installation.environment));
+    return {
+      records: clicks,
+      windows: replays[0]?.windows ?? 0,
+      livePerSecond,
+      catchUpPerSecond,
+      replayPerSecond: median(replays.map(({ perSecond }) => perSecond)),
+      replayPeakBytes: Math.max(...replays.map(({ peakBytes }) => peakBytes)),
+    };
   });
-  try {
-    return await Promise.race([measureOn(installation, bench, nowMs), stopped]);
-  } finally {
-    await installation.remove();
+}
+
+async function countLive(ledger: LiveLedger, clicks: number): Promise<number> {
+  const nextAd = uniformAds(ADS, seededRandom(1));
+  let seconds = 0;
+  for (let from = 0; from < clicks; from += PORTION) {
+    const portion = Math.min(PORTION, clicks - from);
+    seconds += portion / (await ledger.count(ledger.workload(portion, nextAd))).perSecond;
   }
-}
-
-async function measureOn(
-  installation: BenchInstallation,
-  bench: ReplayBench,
-  nowMs: number,
-): Promise<ReplayRound> {
-  const records = await publish(bench, installation, nowMs);
-  const liveSeconds = await countLive(records, installation);
-  const replays: Replayed[] = [];
-  while (replays.length < REPLAYS) replays.push(await reconcile(records, installation));
-  return {
-    records,
-    windows: replays[0]?.windows ?? 0,
-    livePerSecond: records / liveSeconds,
-    replayPerSecond: median(replays.map(({ perSecond }) => perSecond)),
-    replayPeakBytes: Math.max(...replays.map(({ peakBytes }) => peakBytes)),
-  };
-}
-
-async function publish(
-  bench: ReplayBench,
-  { environment }: BenchInstallation,
-  endMs: number,
-): Promise<number> {
-  const nats = await connectNats(environment['NATS_URL'] ?? '', 'bench');
-  try {
-    const client = nats.jetstream();
-    const routing = new RoutingLog(client, await nats.jetstreamManager());
-    await routing.read();
-    return await publishClicks({ ...bench, endMs }, routing.table, client);
-  } finally {
-    await nats.close();
-  }
-}
-
-/** @returns seconds from when the owners were ready until everything was stored */
-async function countLive(records: number, installation: BenchInstallation): Promise<number> {
-  const pool = new Pool({ connectionString: installation.environment['DATABASE_URL'], max: 1 });
-  try {
-    await installation.startActors();
-    const startMs = performance.now();
-    while ((await storedRecords(pool)) < records) await Bun.sleep(POLL_MS);
-    return (performance.now() - startMs) / 1_000;
-  } finally {
-    await pool.end();
-  }
-}
-
-async function storedRecords(pool: Pool): Promise<number> {
-  const { rows } = await pool.query('select coalesce(sum(records), 0)::float8 as records from shard');
-  return rows[0].records;
+  return clicks / seconds;
 }
 
 interface Replayed {
@@ -112,14 +73,14 @@ interface Replayed {
   readonly peakBytes: number;
 }
 
-async function reconcile(records: number, { environment }: BenchInstallation): Promise<Replayed> {
+async function reconcile(records: number, environment: Environment): Promise<Replayed> {
   const command = Bun.spawn([...bunCommand('src/cli/main.ts'), 'reconcile', '--json'], {
     env: environment,
     stdin: 'ignore',
     stdout: 'pipe',
     stderr: 'pipe',
   });
-  const peak = peakMemory(command.pid, command.exited);
+  const peak = familyPeak(command.pid, command.exited);
   const [output, complaint] = await Promise.all([command.stdout.text(), command.stderr.text()]);
   await command.exited;
   const last = output.trimEnd().split('\n').at(-1) ?? '';
@@ -132,18 +93,4 @@ async function reconcile(records: number, { environment }: BenchInstallation): P
     perSecond: Number(summary['records_per_second']),
     peakBytes: await peak,
   };
-}
-
-/** The most that the process and its own processes were seen to have. */
-async function peakMemory(pid: number, exited: Promise<number>): Promise<number> {
-  let hasEnded = false;
-  void exited.then(() => {
-    hasEnded = true;
-  });
-  let peak = 0;
-  while (!hasEnded) {
-    peak = Math.max(peak, await familyMemory(pid));
-    await Bun.sleep(POLL_MS);
-  }
-  return peak;
 }

@@ -18,7 +18,8 @@ export const SHARES = { repeat: 0.1, bot: 0.05, tampered: 0.02 } as const;
 /** So many fresh clicks are remembered for repeats: about ten seconds of the demo. */
 const MEMORY_CLICKS = 1_000;
 
-const PEOPLE = [
+/** User agents of people. */
+export const PEOPLE = [
   'Mozilla/5.0 (Linux; Android 14; SM-A546E) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Mobile Safari/537.36',
   'Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1',
   'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36',
@@ -35,7 +36,7 @@ const BOTS = [
   'curl/8.10.1',
 ] as const;
 
-const REFERRERS = [
+export const REFERRERS = [
   'https://news.example/world',
   'https://news.example/sport/football',
   'https://recipes.example/dal-bhat',
@@ -57,16 +58,25 @@ export function seededRandom(seed: number): () => number {
 
 /** Ranks from 0 to `count` - 1, rank r with a probability in proportion to 1 / (r + 1) ** exponent. */
 export function zipfSampler(count: number, exponent: number, random: () => number): () => number {
-  const sums: number[] = [];
+  const sums = new Float64Array(count);
   let sum = 0;
   for (let rank = 0; rank < count; rank += 1) {
     sum += 1 / (rank + 1) ** exponent;
-    sums.push(sum);
+    sums[rank] = sum;
   }
-  return () => {
-    const point = random() * sum;
-    return sums.findIndex((upTo) => point < upTo);
-  };
+  return () => firstAbove(sums, random() * sum);
+}
+
+/** The first place of `sums`, which rise, with more than `point`. */
+function firstAbove(sums: Float64Array, point: number): number {
+  let low = 0;
+  let high = sums.length - 1;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((sums[middle] ?? 0) > point) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }
 
 export class SampleTraffic {

@@ -17,10 +17,10 @@ export function bunCommand(file: string): string[] {
   return [BUN, '--no-env-file', resolve(PROJECT_DIRECTORY, file)];
 }
 
-export type ToolName = 'nats-server' | 'redis-server' | 'postgres' | 'initdb';
+export type ToolName = 'nats-server' | 'redis-server' | 'postgres' | 'initdb' | 'wrk';
 
 /**
- * The path of a server's binary.
+ * The path of a binary: a server's, or that of the bench's client.
  * @throws CliError when it was not set up.
  */
 export function toolPath(name: ToolName): string {
