@@ -81,7 +81,8 @@ describe('a report', () => {
       '4.00',
       'floor met',
     ]);
-    expect(rows).toContainEqual(['c', 'FAILED: why']);
+    expect(rows).toContainEqual(['c', 'FAILED, see below']);
+    expect(rows).toContainEqual(['c failed: why']);
     expect(rows).toContainEqual(['processor time a click, µs', 'client', 'postgres']);
     expect(rows).toContainEqual(['b. clicks', '2.0', '2.0']);
   });

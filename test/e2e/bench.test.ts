@@ -24,7 +24,7 @@ function begin(temporary: string, ...words: readonly string[]) {
 
 const figureSchema = z.object({
   name: z.string(),
-  unit: z.enum(['/s', 'times', '%', 'ms', 's', 'µs', 'bytes', 'MB']),
+  unit: z.enum(['/s', 'times', 'clicks', '%', 'ms', 's', 'µs', 'bytes', 'MB']),
   values: z.array(z.number().nonnegative()).length(1),
   median: z.number(),
   min: z.number(),

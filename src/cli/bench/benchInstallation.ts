@@ -16,7 +16,7 @@ import { serviceLaunch } from '../stack/service.ts';
 import { printError } from '../terminal.ts';
 import type { Bench } from './bench.ts';
 
-type ServiceName = 'gateway' | 'actors' | 'query';
+type ServiceName = 'gateway' | 'actors' | 'query' | 'reconciler';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -30,6 +30,7 @@ const PORTS = [
   'CLICKLEDGER_INGEST_PORT',
   'CLICKLEDGER_QUERY_PORT',
   'CLICKLEDGER_AUDIT_PORT',
+  'CLICKLEDGER_RECONCILER_METRICS_PORT',
 ] as const;
 
 /**
@@ -89,6 +90,7 @@ export class BenchInstallation {
         ...Object.fromEntries(await Promise.all(PORTS.map(async (name) => [name, `${await freePort()}`]))),
         CLICKLEDGER_DATA_DIR: directory,
         CLICKLEDGER_SPOOL_DIR: instance.path('spool'),
+        CLICKLEDGER_ARCHIVE: instance.path('archive'),
         CLICKLEDGER_SIGNING_KEYS: instance.secrets.signingKeys,
         CLICKLEDGER_USER_KEY_SALT: instance.secrets.userKeySalt,
         ...urls,

@@ -1,7 +1,7 @@
 /** What a measurement gives: a figure of each round, and the goal that it is held against. Pure. */
 import { max, median, min } from 'simple-statistics';
 
-export type Unit = '/s' | 'times' | '%' | 'ms' | 's' | 'µs' | 'bytes' | 'MB';
+export type Unit = '/s' | 'times' | 'clicks' | '%' | 'ms' | 's' | 'µs' | 'bytes' | 'MB';
 
 /** The least that is right, and what is aimed at. */
 export interface Goal {

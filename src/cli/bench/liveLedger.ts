@@ -12,7 +12,13 @@ import { encodeBatches, makeWorkload, type Workload } from './workload.ts';
 
 const POLL_MS = 20;
 
+export interface CountedRun extends TimedRun {
+  /** How large the batches were that group commit made. */
+  readonly clicksAMessage: number;
+}
+
 interface Sums {
+  readonly messages: number;
   readonly records: number;
   readonly duplicates: number;
   readonly dead_letters: number;
@@ -72,7 +78,7 @@ export class LiveLedger {
    * From the first request until all of it is durable, deduplicated and stored in PostgreSQL.
    * @throws CliError where anything else was counted than what was sent
    */
-  async count(workload: Workload): Promise<TimedRun> {
+  async count(workload: Workload): Promise<CountedRun> {
     const batches = encodeBatches(workload);
     const before = await this.sums();
     const run = await timedRun(this.installation, workload.clicks.length, async () => {
@@ -81,7 +87,8 @@ export class LiveLedger {
       await this.stored(before.records + workload.clicks.length);
     });
     await this.checkExact(workload, before);
-    return run;
+    const { messages } = await this.sums();
+    return { ...run, clicksAMessage: workload.clicks.length / (messages - before.messages) };
   }
 
   /** Resolves when so many records are below the floors in PostgreSQL. */
@@ -91,7 +98,7 @@ export class LiveLedger {
 
   async sums(): Promise<Sums> {
     const { rows } = await this.pool.query(`
-      select coalesce(sum(records), 0)::float8 as records, coalesce(sum(duplicates), 0)::float8 as duplicates,
+      select coalesce(sum(floor), 0)::float8 as messages, coalesce(sum(records), 0)::float8 as records, coalesce(sum(duplicates), 0)::float8 as duplicates,
         coalesce(sum(dead_letters), 0)::float8 as dead_letters
       from shard`);
     return rows[0];

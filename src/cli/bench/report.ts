@@ -21,6 +21,7 @@ export interface BenchReport {
 
 const DECIMALS: Readonly<Record<Unit, number>> = {
   '/s': 0,
+  clicks: 0,
   times: 2,
   '%': 1,
   ms: 1,
@@ -61,7 +62,7 @@ function columns(heads: readonly string[]): PlainColumn[] {
 /** The tables for a terminal. */
 export function renderReport({ sections }: BenchReport): string {
   const figures = sections.flatMap(({ letter, figures: own, failure }) => [
-    ...(failure === undefined ? [] : [[letter, `FAILED: ${failure}`, '', '', '', '', '', '']]),
+    ...(failure === undefined ? [] : [[letter, 'FAILED, see below', '', '', '', '', '', '']]),
     ...own.map((figure) => [letter, ...cellsOf(figure)]),
   ]);
   const { heads, rows } = processorTable(
@@ -72,6 +73,9 @@ export function renderReport({ sections }: BenchReport): string {
   return [
     renderPlainTable(columns(['part', ...HEADS]), figures),
     ...(rows.length === 0 ? [] : ['', renderPlainTable(columns(heads), rows)]),
+    ...sections.flatMap(({ letter, failure }) =>
+      failure === undefined ? [] : ['', `${letter} failed: ${failure}`],
+    ),
   ].join('\n');
 }
 
@@ -85,6 +89,7 @@ const PROCESSES = [
   'redis-server',
   'postgres',
   'query',
+  'reconciler',
 ];
 
 /** A row a measurement, a column a process: medians of the rounds. */

@@ -10,7 +10,7 @@ import { publishRaw, RAW_PREFIX, RAW_WINDOW } from '../floors/rawPublish.ts';
 import { StatementAClick } from '../floors/statementAClick.ts';
 import { LINE_PREFIX, StraightLine } from '../floors/straightLine.ts';
 import { STREAMS, WINDOW } from '../ingestStreams.ts';
-import { type LiveLedger, withLiveLedger } from '../liveLedger.ts';
+import { type CountedRun, type LiveLedger, withLiveLedger } from '../liveLedger.ts';
 import { withRedis } from '../redisClient.ts';
 import type { TimedRun } from '../timedRun.ts';
 import { CLICKS_A_BATCH, type Workload } from '../workload.ts';
@@ -100,7 +100,9 @@ function contestantsOf(
   };
 }
 
-type Results = Record<'ledger' | 'raw' | 'line' | 'statement', readonly TimedRun[]>;
+interface Results extends Record<'raw' | 'line' | 'statement', readonly TimedRun[]> {
+  readonly ledger: readonly CountedRun[];
+}
 
 const NAMES = {
   ledger: 'counted end to end',
@@ -118,6 +120,11 @@ function figuresOf(bench: Bench, results: Results): Measured {
   return {
     figures: [
       { name: NAMES.ledger, unit: '/s', values: rates('ledger'), goal: GOALS.absolute },
+      {
+        name: 'clicks a message',
+        unit: 'clicks',
+        values: results.ledger.map(({ clicksAMessage }) => clicksAMessage),
+      },
       ...(['raw', 'line', 'statement'] as const).map(
         (kind) => ({ name: NAMES[kind], unit: '/s', values: rates(kind) }) as const,
       ),

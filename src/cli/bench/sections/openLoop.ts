@@ -1,6 +1,7 @@
 /** Part h: how long people wait for their redirect at a fixed rate, with everything running. */
 import { quantile } from 'simple-statistics';
 import { readSettings } from '../../../adapters/environment/settings.ts';
+import { CliError } from '../../cliError.ts';
 import { seededRandom } from '../../demo/sampleTraffic.ts';
 import { type Bench, inTurn, type Section, scaled } from '../bench.ts';
 import { uniformAds } from '../benchAds.ts';
@@ -23,8 +24,8 @@ export const openLoop: Section = {
   title: 'redirects at a fixed rate',
   how:
     `${PER_SECOND} signed click URLs a second for ${SECONDS} s over ${CONNECTIONS} connections, each request sent when it is due whatever became of the ` +
-    'ones before; latency from the moment it was due to its answer. Gateway, actors, query service and all servers run, and every click is ' +
-    'counted: the sum is checked. The rate that was reached stands beside it; where it is lower, requests waited, and their waiting is in the latency.',
+    'ones before; latency from the moment it was due to its answer. Gateway, actors, query service, reconciler and all servers run, and every ' +
+    'click is counted: the sum is checked. The rate that was reached stands beside it; where it is lower, requests waited, and their waiting is in the latency.',
   leavesOut:
     'A network, TLS, connections that come and go. The sender shares the two cores, and sends once a millisecond: up to one of ' +
     'it is its own.',
@@ -34,7 +35,7 @@ export const openLoop: Section = {
 function measure(bench: Bench): Promise<Measured> {
   return withLiveLedger(bench, { ads: ADS }, async (ledger) => {
     const { installation } = ledger;
-    await installation.start('query');
+    await Promise.all([installation.start('query'), installation.start('reconciler')]);
     const { httpPort } = readSettings(installation.environment, ['httpPort']);
     const sender = await OpenLoopSender.open(httpPort, CONNECTIONS);
     try {
@@ -72,6 +73,9 @@ async function runOnce(bench: Bench, ledger: LiveLedger, sender: OpenLoopSender)
   const run = await sender.run(requests, PER_SECOND);
   const processor = await meter.perClick(count);
   await ledger.stored(before.records + count);
+  const after = await ledger.sums();
+  const isExact = after.records === before.records + count && after.duplicates === before.duplicates;
+  if (!isExact) throw new CliError(`${count} new clicks changed ${JSON.stringify([before, after])}`);
   return { ...run, processor };
 }
 

@@ -30,7 +30,7 @@ export const queries: Section = {
   how:
     'Clicks flow at half of the rate of part b (of a few runs of its kind, where b does not run), paced by the clock. Meanwhile each of two questions is asked ' +
     `${QUESTIONS_PER_SECOND} times a second, over gRPC, one after the other, and its latency counts from the moment it was due: one ad, 24 h of minutes (1,440 rows), and ${ADS} ads, one hour ` +
-    '(a row an ad, from 60,000 windows). Both contain the minute that is being counted, so the owners are asked for what is not flushed. The past windows were written by SQL. ' +
+    '(by HOUR, from 60,000 windows). Both contain the minute that is being counted, so the owners are asked for what is not flushed. The past windows were written by SQL. ' +
     'An owner that does not answer within LIVE_TIMEOUT leaves its unflushed counts out, which makes the answer a partial one.',
   leavesOut: 'A network; many dashboards at once; ranges that no longer fit into the memory of PostgreSQL.',
   measure,
