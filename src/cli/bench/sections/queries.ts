@@ -22,6 +22,8 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const MINUTE_MS = 60_000;
 const PERCENT = 100;
+/** Of production: an answer is read again where a flush came between, so seldom flushes are part of the figure. */
+const FLUSH_INTERVAL = '10s';
 const GOAL = { sense: 'at most', floor: 100, goal: 25 } as const;
 
 export const queries: Section = {
@@ -31,17 +33,19 @@ export const queries: Section = {
     'Clicks flow at half of the rate of part b (of a few runs of its kind, where b does not run), paced by the clock. Meanwhile each of two questions is asked ' +
     `${QUESTIONS_PER_SECOND} times a second, over gRPC, one after the other, and its latency counts from the moment it was due: one ad, 24 h of minutes (1,440 rows), and ${ADS} ads, one hour ` +
     '(by HOUR, from 60,000 windows). Both contain the minute that is being counted, so the owners are asked for what is not flushed. The past windows were written by SQL. ' +
-    'An owner that does not answer within LIVE_TIMEOUT leaves its unflushed counts out, which makes the answer a partial one.',
+    'FLUSH_INTERVAL is the 10s of production. An owner that does not answer within LIVE_TIMEOUT leaves its unflushed counts out, which makes the answer a partial one.',
   leavesOut: 'A network; many dashboards at once; ranges that no longer fit into the memory of PostgreSQL.',
   measure,
 };
 
-function measure(bench: Bench): Promise<Measured> {
-  return withLiveLedger(bench, { ads: ADS }, async (ledger) => {
-    const nextAd = uniformAds(ADS, seededRandom(1));
+async function measure(bench: Bench): Promise<Measured> {
+  const nextAd = uniformAds(ADS, seededRandom(1));
+  const peakPerSecond =
+    bench.peakPerSecond ??
+    (await withLiveLedger(bench, { ads: ADS }, (ledger) => calibrate(bench, ledger, nextAd)));
+  return withLiveLedger(bench, { ads: ADS, settings: { FLUSH_INTERVAL } }, async (ledger) => {
     const { installation } = ledger;
     await installation.start('query');
-    const peakPerSecond = bench.peakPerSecond ?? (await calibrate(bench, ledger, nextAd));
     const fromMs = installation.nextMinuteMs() - DAY_MS;
     bench.progress('writing a day of windows');
     await writePast(ledger, fromMs);
@@ -122,7 +126,6 @@ async function runOnce(
   const batches = encodeBatches(workload);
   // The hour and the day that end with the minute in which these clicks are counted.
   const toMs = workload.minuteMs + MINUTE_MS;
-  const before = await ledger.sums();
   Bun.gc(true);
   const meter = await ProcessorMeter.begin(await ledger.installation.processes());
   const startMs = performance.now();
@@ -140,7 +143,6 @@ async function runOnce(
     sending,
   ]);
   await ledger.streams.drained();
-  await ledger.stored(before.records + workload.clicks.length);
   const took = (performance.now() - startMs) / 1_000;
   const processor = await meter.perClick(workload.clicks.length);
   return { oneAd, manyAds, clicksPerSecond: workload.clicks.length / took, processor };
