@@ -21,7 +21,7 @@ const HOT_AD_RATE = 200;
 const COLD_ADS = ['cold-0', 'cold-1', 'cold-2', 'cold-3'];
 const DAY_MS = 86_400_000;
 const HAMMER_EVERY_MS = 100;
-const CLICKS_A_BATCH = 150;
+const CLICKS_A_REQUEST = 150;
 
 describe('a hot ad', { timeout: 180_000 }, () => {
   let installation: Installation;
@@ -91,7 +91,7 @@ describe('a hot ad', { timeout: 180_000 }, () => {
     while (!holds()) {
       if (performance.now() > deadline) throw new Error('it is not spread');
       const nowMs = Date.now();
-      const hot = Array.from({ length: CLICKS_A_BATCH }, () => clickAt(nowMs));
+      const hot = Array.from({ length: CLICKS_A_REQUEST }, () => clickAt(nowMs));
       const cold = COLD_ADS.map((adId) => clickAt(nowMs, adId));
       await Promise.all([send([...hot, ...cold]), Bun.sleep(HAMMER_EVERY_MS), routing.read()]);
       sent.push(...hot);

@@ -15,7 +15,7 @@ const DAY_MS = 86_400_000;
 const BOTH = ['--gateways', '2', '--actors', '2'];
 /** That so many connections all come to one of two processes happens once in 2^63. */
 const CONNECTIONS_MAX = 64;
-const CLICKS_A_BATCH = 10;
+const CLICKS_A_REQUEST = 10;
 
 describe('several of each', { timeout: 180_000 }, () => {
   let installation: Installation;
@@ -39,14 +39,14 @@ describe('several of each', { timeout: 180_000 }, () => {
 
   /** New clicks over a connection of their own; again with the same ids where that one breaks. */
   async function send(): Promise<void> {
-    const clicks = Array.from({ length: CLICKS_A_BATCH }, () => ({
+    const clicks = Array.from({ length: CLICKS_A_REQUEST }, () => ({
       click_id: Bun.randomUUIDv7(),
       ad_id: 'many',
     }));
     let answer: Answer | undefined;
     while (answer === undefined) answer = await sendOnce({ source: 'test', clicks }).catch(() => undefined);
     expect(answer.results.every(({ status }) => status === 'ACCEPTED')).toBe(true);
-    sent += CLICKS_A_BATCH;
+    sent += CLICKS_A_REQUEST;
   }
 
   function sendOnce(request: object): Promise<Answer | undefined> {

@@ -13,7 +13,7 @@ import type { EncodedBatch } from './workload.ts';
 
 export const STREAMS = 4;
 /** Below what the gateway reads of a stream before it answers, 16. */
-export const WINDOW = 12;
+export const WINDOW = 4;
 
 type Stream = ClientDuplexStream<Buffer, Buffer>;
 

@@ -13,7 +13,8 @@ import { type ClickRecord, EMPTY_CONTEXT } from '../../domain/clickRecord.ts';
 import { parseUuid7 } from '../../domain/uuid7.ts';
 import { PEOPLE, REFERRERS } from '../demo/sampleTraffic.ts';
 
-export const CLICKS_A_BATCH = 1_000;
+/** The most that a gateway takes: as an ad server sends at peak, and what lets group commit gather. */
+export const CLICKS_A_REQUEST = 5_000;
 const REPEAT_EVERY = 10;
 const REPEAT_BACK = 5;
 const SENT_TWICE_EVERY = 50;
@@ -45,9 +46,9 @@ export function makeWorkload(count: number, minuteMs: number, nextAd: () => stri
   const clicks: BenchClick[] = [];
   let [duplicates, repeats] = [0, 0];
   for (let number = 0; number < count; number += 1) {
-    const inBatch = number % CLICKS_A_BATCH;
-    const isTwice = inBatch % SENT_TWICE_EVERY === SENT_TWICE_EVERY - 1;
-    const isRepeat = inBatch % REPEAT_EVERY === REPEAT_BACK;
+    const inRequest = number % CLICKS_A_REQUEST;
+    const isTwice = inRequest % SENT_TWICE_EVERY === SENT_TWICE_EVERY - 1;
+    const isRepeat = inRequest % REPEAT_EVERY === REPEAT_BACK;
     const earlier = clicks[number - (isTwice ? SENT_TWICE_BACK : REPEAT_BACK)];
     if (isTwice && earlier !== undefined) {
       clicks.push(earlier);
@@ -112,8 +113,8 @@ const encodedContexts = CONTEXTS.map(({ userAgent, referrer }, index) => {
 
 export function encodeBatches({ clicks }: Pick<Workload, 'clicks'>): EncodedBatch[] {
   const batches: EncodedBatch[] = [];
-  for (let from = 0; from < clicks.length; from += CLICKS_A_BATCH) {
-    const part = clicks.slice(from, from + CLICKS_A_BATCH);
+  for (let from = 0; from < clicks.length; from += CLICKS_A_REQUEST) {
+    const part = clicks.slice(from, from + CLICKS_A_REQUEST);
     batches.push({ bytes: encodeBatch(part), clicks: part.length });
   }
   return batches;

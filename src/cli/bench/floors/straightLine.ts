@@ -14,10 +14,11 @@ import { encodeClickBatch } from '../../../adapters/nats/clickBatchCodec.ts';
 import { BATCH, DELIMITED, RECORD, tag, VARINT } from '../../../adapters/nats/clickFields.ts';
 import type { BenchInstallation } from '../benchInstallation.ts';
 import { type TimedRun, timedRun } from '../timedRun.ts';
-import { CLICKS_A_BATCH, encodeRecords, type Workload } from '../workload.ts';
+import { encodeRecords, type Workload } from '../workload.ts';
 import { FLOOR_STREAMS, floorSubject } from './floorStreams.ts';
 
 export const LINE_PREFIX = 'LINE';
+const CLICKS_A_MESSAGE = 1_000;
 const MESSAGES_IN_FLIGHT = 32;
 const BUCKETS = 65_536;
 const FLUSH_MS = 1_000;
@@ -101,8 +102,8 @@ export class StraightLine {
   count(workload: Workload): Promise<TimedRun> {
     const records = encodeRecords(workload);
     const messages: Uint8Array[] = [];
-    for (let from = 0; from < records.length; from += CLICKS_A_BATCH)
-      messages.push(encodeClickBatch(1, records.slice(from, from + CLICKS_A_BATCH)));
+    for (let from = 0; from < records.length; from += CLICKS_A_MESSAGE)
+      messages.push(encodeClickBatch(1, records.slice(from, from + CLICKS_A_MESSAGE)));
     const goal = this.#published + messages.length;
     this.#published = goal;
     let next = 0;

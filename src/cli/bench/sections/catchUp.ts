@@ -7,7 +7,7 @@ import { uniformAds } from '../benchAds.ts';
 import { type Measured, ratio } from '../figure.ts';
 import { type LiveLedger, withLiveLedger } from '../liveLedger.ts';
 import { type TimedRun, timedRun } from '../timedRun.ts';
-import { CLICKS_A_BATCH, encodeBatches } from '../workload.ts';
+import { CLICKS_A_REQUEST, encodeBatches } from '../workload.ts';
 
 const ADS = 1_000;
 const BACKLOG = 2_000_000;
@@ -42,7 +42,7 @@ function measure(bench: Bench): Promise<Measured> {
     const results = await inTurn(bench, {
       'catch-up': () => catchUpOnce(ledger, records),
       live: async () => {
-        const workload = ledger.workload(scaled(bench, LIVE_CLICKS, CLICKS_A_BATCH), nextAd);
+        const workload = ledger.workload(scaled(bench, LIVE_CLICKS, CLICKS_A_REQUEST), nextAd);
         const run = await ledger.count(workload);
         records += workload.clicks.length;
         return run;
@@ -68,7 +68,7 @@ function measure(bench: Bench): Promise<Measured> {
 
 /** @returns how many clicks are on the streams */
 async function fillBacklog(bench: Bench, ledger: LiveLedger, nextAd: () => string): Promise<number> {
-  const backlog = scaled(bench, BACKLOG, CLICKS_A_BATCH);
+  const backlog = scaled(bench, BACKLOG, CLICKS_A_REQUEST);
   for (let from = 0; from < backlog; from += PORTION) {
     bench.stop.throwIfAborted();
     bench.progress(`sending the backlog: ${formatCount(from)} of ${formatCount(backlog)} clicks`);

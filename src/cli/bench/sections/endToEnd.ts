@@ -13,7 +13,7 @@ import { STREAMS, WINDOW } from '../ingestStreams.ts';
 import { type CountedRun, type LiveLedger, withLiveLedger } from '../liveLedger.ts';
 import { withRedis } from '../redisClient.ts';
 import type { TimedRun } from '../timedRun.ts';
-import { CLICKS_A_BATCH, type Workload } from '../workload.ts';
+import { CLICKS_A_REQUEST, type Workload } from '../workload.ts';
 
 const ADS = 1_000;
 /** Each takes some seconds. */
@@ -30,7 +30,7 @@ export const endToEnd: Section = {
   letter: 'b',
   title: 'clicks counted end to end',
   how:
-    `Requests of ${CLICKS_A_BATCH} clicks, encoded beforehand, over ${STREAMS} ingest streams of one connection with ${WINDOW} requests each in ` +
+    `Requests of ${CLICKS_A_REQUEST} clicks, encoded beforehand, over ${STREAMS} ingest streams of one connection with ${WINDOW} requests each in ` +
     'flight; the client reads of each answer only that every click was ACCEPTED. The clock runs from the first request until ' +
     'every click is durable, deduplicated and stored in PostgreSQL, and what is stored is compared with what was sent: one in ten ' +
     `is another click on an impression, one in fifty is sent twice. ${ADS} ads, each as often. FLUSH_INTERVAL is 1s, ` +
@@ -91,7 +91,7 @@ function contestantsOf(
 ) {
   const nextAd = uniformAds(ADS, seededRandom(1));
   const workload = (clicks: number, share: number) =>
-    ledger.workload(scaled(bench, clicks * share, CLICKS_A_BATCH), nextAd);
+    ledger.workload(scaled(bench, clicks * share, CLICKS_A_REQUEST), nextAd);
   return {
     ledger: (share: number) => ledger.count(workload(CLICKS.ledger, share)),
     raw: (share: number) => floors.raw(workload(CLICKS.raw, share)),

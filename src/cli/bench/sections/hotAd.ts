@@ -8,7 +8,7 @@ import { adId, uniformAds } from '../benchAds.ts';
 import { type Measured, ratio } from '../figure.ts';
 import { type LiveLedger, withLiveLedger } from '../liveLedger.ts';
 import type { TimedRun } from '../timedRun.ts';
-import { CLICKS_A_BATCH } from '../workload.ts';
+import { CLICKS_A_REQUEST } from '../workload.ts';
 
 const ADS = 1_000;
 const CLICKS = 400_000;
@@ -35,7 +35,7 @@ function measure(bench: Bench): Promise<Measured> {
     const uniform = uniformAds(ADS, random);
     const hot = (ad: string) => () => (random() < HOT_SHARE ? ad : uniform());
     const run = (nextAd: () => string) => () =>
-      ledger.count(ledger.workload(scaled(bench, CLICKS, CLICKS_A_BATCH), nextAd));
+      ledger.count(ledger.workload(scaled(bench, CLICKS, CLICKS_A_REQUEST), nextAd));
     bench.progress('warming up');
     await run(uniform)();
     const results = await inTurn(bench, {

@@ -11,7 +11,7 @@ import { FlushLog, logStatements } from '../flushLog.ts';
 import { type LiveLedger, withLiveLedger } from '../liveLedger.ts';
 import { forgetPeak, peakMemory } from '../processMemory.ts';
 import type { TimedRun } from '../timedRun.ts';
-import { CLICKS_A_BATCH, makeWorkload, recordOf } from '../workload.ts';
+import { CLICKS_A_REQUEST, makeWorkload, recordOf } from '../workload.ts';
 
 const ADS = [1_000, 100_000, 1_000_000, 10_000_000];
 const CLICKS = 300_000;
@@ -62,12 +62,12 @@ async function runOnce(bench: Bench, ledger: LiveLedger, nextAd: () => string): 
   const log = await FlushLog.begin(installation.path('logs', 'postgres.log'));
   const pid = (await installation.processes()).get('actors') ?? 0;
   await forgetPeak(pid);
-  const counted = await ledger.count(ledger.workload(scaled(bench, CLICKS, CLICKS_A_BATCH), nextAd));
+  const counted = await ledger.count(ledger.workload(scaled(bench, CLICKS, CLICKS_A_REQUEST), nextAd));
   return { ...counted, peakBytes: await peakMemory(pid), flushes: await log.seconds() };
 }
 
 function figuresOf(bench: Bench, sizes: readonly number[], results: Record<string, Run[]>): Measured {
-  const clicks = scaled(bench, CLICKS, CLICKS_A_BATCH);
+  const clicks = scaled(bench, CLICKS, CLICKS_A_REQUEST);
   const figures = Object.entries(results).flatMap(([name, runs]): Figure[] => {
     const figure = (what: string, unit: Unit, of: (run: Run) => number) => ({
       name: `${name}${what}`,

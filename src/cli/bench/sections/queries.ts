@@ -10,7 +10,7 @@ import { adId, uniformAds } from '../benchAds.ts';
 import type { Figure, Measured } from '../figure.ts';
 import { type LiveLedger, withLiveLedger } from '../liveLedger.ts';
 import { ProcessorMeter } from '../processorTime.ts';
-import { CLICKS_A_BATCH, encodeBatches } from '../workload.ts';
+import { CLICKS_A_REQUEST, encodeBatches } from '../workload.ts';
 
 const ADS = 1_000;
 const SECONDS = 10;
@@ -92,7 +92,7 @@ async function calibrate(bench: Bench, ledger: LiveLedger, nextAd: () => string)
   const rates: number[] = [];
   for (let run = 0; run < CALIBRATION_RUNS; run += 1) {
     bench.progress('looking for the peak');
-    const clicks = scaled(bench, CALIBRATION_CLICKS, CLICKS_A_BATCH);
+    const clicks = scaled(bench, CALIBRATION_CLICKS, CLICKS_A_REQUEST);
     rates.push((await ledger.count(ledger.workload(clicks, nextAd))).perSecond);
   }
   return median(rates);
@@ -121,8 +121,8 @@ async function runOnce(
   nextAd: () => string,
 ) {
   const seconds = scaled(bench, SECONDS);
-  const batchesPerSecond = clicksPerSecond / CLICKS_A_BATCH;
-  const workload = ledger.workload(Math.ceil(batchesPerSecond * seconds) * CLICKS_A_BATCH, nextAd);
+  const batchesPerSecond = clicksPerSecond / CLICKS_A_REQUEST;
+  const workload = ledger.workload(Math.ceil(batchesPerSecond * seconds) * CLICKS_A_REQUEST, nextAd);
   const batches = encodeBatches(workload);
   // The hour and the day that end with the minute in which these clicks are counted.
   const toMs = workload.minuteMs + MINUTE_MS;
