@@ -1,7 +1,8 @@
 /**
  * Group commit: clicks of a shard that arrive while that shard's batch is on its way to disk gather, and leave
  * together as one message when it is there. Self-clocked, without a timer: batches grow with the load, and a lone
- * click leaves at the end of its event-loop turn.
+ * click leaves at the end of its event-loop turn. Only a few messages of all shards together are on their way: what a message
+ * costs (a disk sync most of all) is shared by the more clicks the longer the others wait.
  *
  * Owns what is not yet confirmed. I1: `submit` answers only when the clicks are on disk: JetStream's, or the spool's
  * where JetStream does not confirm in time. From then on that shard's batches go to the spool at once, until one of
@@ -19,6 +20,9 @@ const BATCH_BYTES_MAX = 512 * 1024;
 const BATCH_RECORDS_MAX = 8_000;
 /** Bytes that may wait for one shard. */
 const WAITING_BYTES_MAX = 16 * 1024 * 1024;
+const MESSAGES_IN_FLIGHT_MAX = 4;
+/** A message that takes longer holds up no other shard any more. */
+const SLOW_MS = 50;
 
 export interface GroupCommitParts {
   readonly publish: PublishBatch;
@@ -47,7 +51,8 @@ interface Waiting {
 interface Lane {
   waiting: Waiting[];
   waitingBytes: number;
-  inFlight: boolean;
+  /** Idle, waiting for its turn, or with a batch on its way since then. */
+  state: 'idle' | 'queued' | { readonly sinceMs: number };
   /** JetStream does not confirm this shard's batches, and the spool holds one of them. */
   away: boolean;
 }
@@ -55,6 +60,9 @@ interface Lane {
 export class GroupCommit {
   readonly #parts: GroupCommitParts;
   readonly #lanes = new Map<number, Lane>();
+  /** In the order in which they send. */
+  readonly #queue: [shard: number, lane: Lane][] = [];
+  readonly #sending = new Set<Lane>();
 
   constructor(parts: GroupCommitParts) {
     this.#parts = parts;
@@ -85,22 +93,45 @@ export class GroupCommit {
   #laneOf(shard: number): Lane {
     let lane = this.#lanes.get(shard);
     if (lane === undefined) {
-      lane = { waiting: [], waitingBytes: 0, inFlight: false, away: false };
+      lane = { waiting: [], waitingBytes: 0, state: 'idle', away: false };
       this.#lanes.set(shard, lane);
     }
     return lane;
   }
 
-  /** One batch of a shard is on its way at a time; the next leaves at the next event-loop turn after it. */
+  /** One batch of a shard is on its way at a time; the shards take turns. */
   #schedule(shard: number, lane: Lane): void {
-    if (lane.inFlight || lane.waiting.length === 0) return;
-    lane.inFlight = true;
-    this.#parts.timers.nextTurn(() => {
-      void this.#send(shard, lane, takeBatch(lane)).then(() => {
-        lane.inFlight = false;
-        this.#schedule(shard, lane);
+    if (lane.state === 'idle' && lane.waiting.length > 0) {
+      lane.state = 'queued';
+      this.#queue.push([shard, lane]);
+    }
+    this.#serve();
+  }
+
+  #serve(): void {
+    while (this.#hasRoom()) {
+      const turn = this.#queue.shift();
+      if (turn === undefined) return;
+      const [shard, lane] = turn;
+      lane.state = { sinceMs: this.#parts.clock() };
+      this.#sending.add(lane);
+      this.#parts.timers.nextTurn(() => {
+        void this.#send(shard, lane, takeBatch(lane)).then(() => {
+          lane.state = 'idle';
+          this.#sending.delete(lane);
+          this.#schedule(shard, lane);
+        });
       });
-    });
+    }
+  }
+
+  #hasRoom(): boolean {
+    if (this.#sending.size < MESSAGES_IN_FLIGHT_MAX) return true;
+    const nowMs = this.#parts.clock();
+    let count = 0;
+    for (const { state } of this.#sending)
+      if (typeof state === 'object' && nowMs - state.sinceMs < SLOW_MS) count += 1;
+    return count < MESSAGES_IN_FLIGHT_MAX;
   }
 
   async #send(shard: number, lane: Lane, parcels: readonly Waiting[]): Promise<void> {

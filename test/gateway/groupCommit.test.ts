@@ -13,10 +13,12 @@ import { MemoryStreams } from '../support/memoryStream.ts';
 import { SilentLog } from '../support/silentLog.ts';
 import { turns } from '../support/until.ts';
 
-const SHARDS = 3;
+const SHARDS = 6;
 const BATCH_BYTES_MAX = 512 * 1024;
 const BATCH_RECORDS_MAX = 8_000;
 const WAITING_BYTES_MAX = 16 * 1024 * 1024;
+const MESSAGES_IN_FLIGHT_MAX = 4;
+const SLOW_MS = 50;
 
 async function setUp() {
   const streams = new MemoryStreams(() => NOON_MS);
@@ -25,19 +27,20 @@ async function setUp() {
   const batchIds: string[] = [];
   const folder = new MemorySpoolFolder();
   const spool = await Spool.open({ folder, bytesMax: 2 ** 26, log });
+  const clock = { nowMs: NOON_MS };
   const groupCommit = new GroupCommit({
     publish: (shard, bytes, batchId) => streams.publish(shard, bytes, batchId),
     spool,
     encodeBatch: (records) => encodeClickBatch(1, records),
     timers: systemTimers,
-    clock: () => NOON_MS,
+    clock: () => clock.nowMs,
     newBatchId: () => {
       batchIds.push(`batch-${batchIds.length}`);
       return `batch-${batchIds.length - 1}`;
     },
     log,
   });
-  return { streams, log, batchIds, groupCommit, spool, folder };
+  return { streams, log, batchIds, groupCommit, spool, folder, clock };
 }
 
 const record = (text: string) => new TextEncoder().encode(text);
@@ -93,6 +96,40 @@ describe('group commit', () => {
     hold.release();
     await Promise.all([first, ...later]);
     expect(messages(streams)).toEqual([['a'], ['b', 'c']]);
+  });
+
+  it('has a few messages of all shards on their way; what waits for its turn leaves together', async () => {
+    const { streams, groupCommit } = await setUp();
+    const holds = Array.from({ length: MESSAGES_IN_FLIGHT_MAX }, () =>
+      streams.trouble.hold('publish', 'before'),
+    );
+    const all = holds.map((_, shard) => groupCommit.submit(shard, [record('first')]));
+    await Promise.all(holds.map((hold) => hold.reached));
+    for (const text of ['a', 'b', 'c']) {
+      for (const shard of [4, 5]) all.push(groupCommit.submit(shard, [record(text)]));
+      await turns();
+    }
+    expect([messages(streams, 4), messages(streams, 5)]).toEqual([[], []]);
+    holds[0]?.release();
+    await all[0];
+    await turns();
+    expect(messages(streams, 4)).toEqual([['a', 'b', 'c']]);
+    for (const hold of holds) hold.release();
+    await Promise.all(all);
+    expect(messages(streams, 5)).toEqual([['a', 'b', 'c']]);
+  });
+
+  it('lets the others go on where messages hang', async () => {
+    const { streams, groupCommit, clock } = await setUp();
+    const holds = Array.from({ length: MESSAGES_IN_FLIGHT_MAX }, () =>
+      streams.trouble.hold('publish', 'before'),
+    );
+    const hanging = holds.map((_, shard) => groupCommit.submit(shard, [record('a')]));
+    await Promise.all(holds.map((hold) => hold.reached));
+    clock.nowMs += SLOW_MS;
+    expect(await groupCommit.submit(4, [record('b')])).toMatchObject({ sequence: 1 });
+    for (const hold of holds) hold.release();
+    await Promise.all(hanging);
   });
 
   it('lets no shard wait for another', async () => {
