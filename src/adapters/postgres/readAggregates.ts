@@ -10,21 +10,26 @@ import {
   IN_RANGE,
   toDifferingBucket,
   toStoredRow,
+  wholeMilliseconds,
 } from './aggregateRows.ts';
 import { exactNumber } from './pool.ts';
 import { SETTLEMENT, type SettlementRow, toSettlement } from './settlement.ts';
 import { inSnapshot } from './snapshot.ts';
 
+// Without a name, so that it is planned for its own range and ads: by a plan for any, 60,000 windows took four times as
+// long. Only what is left of the rows is reckoned in milliseconds.
 const ROWS = {
-  name: 'read-aggregates',
   text: `
-  select ad_id, ${BUCKET} as bucket, sum(valid)::bigint as valid,
-    sum(repeat)::bigint as repeat, sum(givt)::bigint as givt, sum(sivt)::bigint as sivt,
-    sum(defective)::bigint as defective, sum(test)::bigint as test, sum(revision) as revision
-  from ad_minute
-  where ${IN_RANGE}
-  group by 1, 2
-  limit $5`,
+  select ad_id, ${wholeMilliseconds('bucket')} as bucket, valid, repeat, givt, sivt, defective, test, revision
+  from (
+    select ad_id, ${BUCKET} as bucket, sum(valid)::bigint as valid,
+      sum(repeat)::bigint as repeat, sum(givt)::bigint as givt, sum(sivt)::bigint as sivt,
+      sum(defective)::bigint as defective, sum(test)::bigint as test, sum(revision) as revision
+    from ad_minute
+    where ${IN_RANGE}
+    group by 1, 2
+    limit $5
+  ) as counted`,
 };
 
 const DIFFERING = {

@@ -17,6 +17,7 @@ import {
   IN_RANGE,
   toDifferingBucket,
   toStoredRow,
+  wholeMilliseconds,
 } from './aggregateRows.ts';
 import { milliseconds, type SettlementRow, toSettlement } from './settlement.ts';
 import { inSnapshot } from './snapshot.ts';
@@ -42,7 +43,7 @@ const AS_OF = 'to_timestamp($6::float8 / 1000)';
 const ROWS = {
   name: 'read-past-aggregates',
   text: `
-  select ad_id, ${BUCKET} as bucket, ${eachColumn((column) => `sum(${column})::bigint as ${column}`)},
+  select ad_id, ${wholeMilliseconds(BUCKET)} as bucket, ${eachColumn((column) => `sum(${column})::bigint as ${column}`)},
     sum(revision) as revision
   from (
     select ad_id, minute, ${eachColumn((column) => column)}, revision from ad_minute where ${IN_RANGE}
