@@ -56,8 +56,8 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: 'src/domain/identity.ts',
-        from: 'return uuid7TimeMs(identityUuid(facts));',
-        to: 'return facts.eventTimeMs;',
+        from: 'return impressionTimeMs(facts) ?? clickTimeMs(facts);',
+        to: 'return (facts as unknown as { eventTimeMs: number }).eventTimeMs;',
       },
     ],
   },
