@@ -21,8 +21,8 @@ const BATCH_RECORDS_MAX = 8_000;
 /** Bytes that may wait for one shard. */
 const WAITING_BYTES_MAX = 16 * 1024 * 1024;
 const MESSAGES_IN_FLIGHT_MAX = 4;
-/** A message that takes longer holds up no other shard any more. */
-const SLOW_MS = 50;
+/** A message that takes longer holds up no other shard any more: a slow broker gets as many messages as there are shards. */
+const SLOW_MS = 20;
 
 export interface GroupCommitParts {
   readonly publish: PublishBatch;
@@ -32,7 +32,7 @@ export interface GroupCommitParts {
   readonly newBatchId: () => string;
   /** Milliseconds since the Unix epoch. */
   readonly clock: () => number;
-  readonly timers: Pick<Timers, 'nextTurn'>;
+  readonly timers: Pick<Timers, 'nextTurn' | 'pause'>;
   readonly log: Log;
 }
 
@@ -63,6 +63,7 @@ export class GroupCommit {
   /** In the order in which they send. */
   readonly #queue: [shard: number, lane: Lane][] = [];
   readonly #sending = new Set<Lane>();
+  #isWatching = false;
 
   constructor(parts: GroupCommitParts) {
     this.#parts = parts;
@@ -123,6 +124,15 @@ export class GroupCommit {
         });
       });
     }
+    if (this.#queue.length > 0 && !this.#isWatching) void this.#watch();
+  }
+
+  /** Looks again when those on their way may have become slow: no answer and no click may come that would. */
+  async #watch(): Promise<void> {
+    this.#isWatching = true;
+    await this.#parts.timers.pause(SLOW_MS);
+    this.#isWatching = false;
+    this.#serve();
   }
 
   #hasRoom(): boolean {

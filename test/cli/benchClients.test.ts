@@ -18,7 +18,7 @@ afterEach(async () => {
 });
 
 describe('a workload', () => {
-  const workload = makeWorkload(2_500, MINUTE, uniformAds(10, seededRandom(1)));
+  const workload = makeWorkload(12_500, MINUTE, uniformAds(10, seededRandom(1)));
   const sent = encodeBatches(workload).flatMap(({ bytes }) => requestDeserialize(bytes).clicks);
 
   test('is sent as it says', () => {
@@ -26,20 +26,20 @@ describe('a workload', () => {
       workload.clicks.map(({ adId, clickId, impressionId }) => [adId, clickId, impressionId]),
     );
     expect(sent.every(({ user_agent, referrer }) => user_agent !== '' && referrer !== '')).toBe(true);
-    expect(encodeBatches(workload).map(({ clicks }) => clicks)).toEqual([1_000, 1_000, 500]);
+    expect(encodeBatches(workload).map(({ clicks }) => clicks)).toEqual([5_000, 5_000, 2_500]);
   });
 
   test('has as many duplicates and repeats as it says', () => {
     const clickIds = new Set(sent.map(({ click_id }) => click_id));
     const impressions = new Set(sent.map(({ ad_id, impression_id }) => `${ad_id} ${impression_id}`));
-    expect(workload.duplicates).toBe(50);
+    expect(workload.duplicates).toBe(250);
     expect(sent.length - clickIds.size).toBe(workload.duplicates);
     expect(clickIds.size - impressions.size).toBe(workload.repeats);
-    expect(workload.repeats).toBeGreaterThan(200);
+    expect(workload.repeats).toBeGreaterThan(1_000);
   });
 
   test('has ids of its minute that no other workload has', () => {
-    const other = makeWorkload(2_500, MINUTE, uniformAds(10, seededRandom(1)));
+    const other = makeWorkload(12_500, MINUTE, uniformAds(10, seededRandom(1)));
     const ids = new Set(workload.clicks.map(({ clickId }) => clickId));
     for (const { clickId, impressionId } of other.clicks) {
       expect(ids.has(clickId)).toBe(false);
@@ -87,7 +87,7 @@ describe('the ingest client', () => {
       number === 7_777 ? { ...click, adId: 'unknown' } : click,
     );
     streams.push(encodeBatches({ clicks }));
-    await expect(streams.drained()).rejects.toThrow('999 of 1000 clicks of a request were accepted');
+    await expect(streams.drained()).rejects.toThrow('4999 of 5000 clicks of a request were accepted');
   });
 
   test('fails where the gateway ends a stream', async () => {

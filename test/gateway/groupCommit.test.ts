@@ -18,7 +18,7 @@ const BATCH_BYTES_MAX = 512 * 1024;
 const BATCH_RECORDS_MAX = 8_000;
 const WAITING_BYTES_MAX = 16 * 1024 * 1024;
 const MESSAGES_IN_FLIGHT_MAX = 4;
-const SLOW_MS = 50;
+const SLOW_MS = 20;
 
 async function setUp() {
   const streams = new MemoryStreams(() => NOON_MS);
@@ -126,8 +126,9 @@ describe('group commit', () => {
     );
     const hanging = holds.map((_, shard) => groupCommit.submit(shard, [record('a')]));
     await Promise.all(holds.map((hold) => hold.reached));
+    const waiting = groupCommit.submit(4, [record('b')]);
     clock.nowMs += SLOW_MS;
-    expect(await groupCommit.submit(4, [record('b')])).toMatchObject({ sequence: 1 });
+    expect(await waiting).toMatchObject({ sequence: 1 });
     for (const hold of holds) hold.release();
     await Promise.all(hanging);
   });
