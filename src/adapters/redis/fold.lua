@@ -34,6 +34,7 @@ local CLICKS_MAX = 8           -- click_ids in the bucket of their identity; whe
 local SWEEP_RECORDS = 16       -- one bucket is swept for expired entries for so many records folded
 local FREED_VERDICTS_MAX = 512 -- for each call of this script
 local SPLITS_MAX = 1000        -- for each call of this script
+local STATE_FIELDS = 8         -- of the memory's hash; what is beyond them are buckets
 local READS_MAX = 64           -- for each call of Redis: more do not fit into its buffer for replies to scripts
 local WRITES_MAX = 1000        -- for each call of Redis: Lua's stack has room for 8,000 words
 local TIME_WRAP = 2 ^ 29
@@ -67,6 +68,11 @@ if sequence > through + 1 then return {'behind', through, warm, time} end
 
 time = math.max(time, tonumber(ARGV[2]))
 local horizon = tonumber(ARGV[3])
+
+-- Nothing is remembered yet: the first message's records would all go to one bucket, each behind all those before it.
+if entries == 0 and redis.call('HLEN', key) == STATE_FIELDS then
+  buckets = math.max(buckets, math.min(SPLITS_MAX, math.ceil(count / BUCKET_ENTRIES)))
+end
 
 -- Level: the largest power of two that is not above the number of buckets.
 local level = 1

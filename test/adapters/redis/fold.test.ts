@@ -201,6 +201,30 @@ describe('against the definition', () => {
     expect(await entriesIn(key)).toBe(Number(entries));
   });
 
+  test('the first message finds as many buckets as it needs: in one, each record would look through all before it', async () => {
+    const { memory, key } = await newShard();
+    const definition = new Fold(HORIZON_MS);
+    const records = Array.from({ length: 10_000 }, (_, index): TestRecord => [index % 9_000, 1, true]);
+    for (const message of streamOf(records))
+      expect(await count(memory, message)).toBe(definition.apply(message.timestampMs, message.records));
+    // Splitting alone comes to 1,001 by one message.
+    expect(Number(await redis.hget(key, 'buckets'))).toBe(9_000 / 8);
+    expect(Math.max(...(await bucketSizes(key)))).toBeLessThan(40);
+  });
+
+  test('where there are buckets, their number is not taken for another, whatever is told of their entries', async () => {
+    const { memory, key } = await newShard();
+    const [first, second] = streamOf(
+      [[1, 1, true]],
+      [...Array(2_000).keys()].map((id): TestRecord => [id, 1, true]),
+    );
+    if (first === undefined || second === undefined) throw new Error('two messages were made');
+    await count(memory, first);
+    // As where a script ended half way: what it wrote is there, and not told of.
+    await redis.hset(key, 'entries', 0);
+    expect(await count(memory, second)).toBe(`VD${'V'.repeat(1_998)}`);
+  });
+
   test('more click_ids on an identity than its entry holds are remembered, and forgotten one horizon later', async () => {
     const { memory } = await newShard({ horizonMs: 10_000 });
     const hammered = Array.from({ length: 40 }, (_, click): TestRecord => [1, click, true]);
