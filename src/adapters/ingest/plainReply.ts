@@ -5,6 +5,7 @@
 import type { BatchIngestClicksResponse as BatchResponse } from '../../contract/generated/clickledger/v1/BatchIngestClicksResponse.ts';
 import type { IngestResult } from '../../contract/generated/clickledger/v1/IngestResult.ts';
 import type { Receipt } from '../../contract/generated/clickledger/v1/Receipt.ts';
+import { writeVarint } from '../nats/varint.ts';
 
 /** Keys of fields in the order of their numbers; all of them are one byte. */
 const RESULTS = 0x0a;
@@ -95,12 +96,7 @@ class ReplyWriter {
   }
 
   #varint(value: number): void {
-    let rest = value;
-    while (rest >= 0x80) {
-      this.#byte((rest % 0x80) | 0x80);
-      rest = Math.floor(rest / 0x80);
-    }
-    this.#byte(rest);
+    this.#at = writeVarint(this.#target, this.#at, value);
   }
 }
 

@@ -12,6 +12,7 @@ import { UUID_BYTES, uuid7TimeMs } from '../../domain/uuid7.ts';
 import { WrittenClick } from '../../domain/writtenClick.ts';
 import { CHANNELS, DELIMITED, RECORD, tag, VARINT } from '../nats/clickFields.ts';
 import { TextCache } from '../nats/textCache.ts';
+import { writeVarint } from '../nats/varint.ts';
 import { CLICK, type ClickSlots } from './clickSlots.ts';
 
 /** A hash whose first bytes are the key of a person, of a text's UTF-8 bytes; good until the next call. */
@@ -239,12 +240,7 @@ export class RecordWriter {
   }
 
   #varint(value: number): void {
-    let rest = value;
-    while (rest >= 0x80) {
-      this.#target[this.#at++] = (rest % 0x80) | 0x80;
-      rest = Math.floor(rest / 0x80);
-    }
-    this.#target[this.#at++] = rest;
+    this.#at = writeVarint(this.#target, this.#at, value);
   }
 }
 

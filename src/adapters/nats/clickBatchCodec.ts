@@ -16,6 +16,7 @@ import { fits } from '../../domain/limits.ts';
 import { isUuid7 } from '../../domain/uuid7.ts';
 import { BATCH, CHANNELS, DELIMITED, RECORD, SIGNATURES, tag, VARINT } from './clickFields.ts';
 import { noFacts, type ReadFacts, readPlainBatch, readPlainFacts } from './plainClicks.ts';
+import { writeVarint } from './varint.ts';
 
 const { Reader, Writer } = protobuf;
 
@@ -79,18 +80,6 @@ export function encodeClickBatch(routingSequence: number, records: readonly Uint
     at += record.length;
   }
   return bytes.subarray(0, at);
-}
-
-/** @returns where it ends */
-function writeVarint(bytes: Uint8Array, start: number, value: number): number {
-  let at = start;
-  let rest = value;
-  while (rest >= 0x80) {
-    bytes[at++] = (rest % 0x80) | 0x80;
-    rest = Math.floor(rest / 0x80);
-  }
-  bytes[at++] = rest;
-  return at;
 }
 
 /** undefined: the bytes are no ClickBatch. */
