@@ -51,8 +51,8 @@ interface Waiting {
 interface Lane {
   waiting: Waiting[];
   waitingBytes: number;
-  /** Idle, waiting for its turn, or with a batch on its way since then. */
-  state: 'idle' | 'queued' | { readonly sinceMs: number };
+  /** It waits for its turn, or has a batch on its way. */
+  isBusy: boolean;
   /** JetStream does not confirm this shard's batches, and the spool holds one of them. */
   away: boolean;
 }
@@ -62,7 +62,8 @@ export class GroupCommit {
   readonly #lanes = new Map<number, Lane>();
   /** In the order in which they send. */
   readonly #queue: [shard: number, lane: Lane][] = [];
-  readonly #sending = new Set<Lane>();
+  /** Those with a batch on its way, and since when, milliseconds. */
+  readonly #sending = new Map<Lane, number>();
   #isWatching = false;
 
   constructor(parts: GroupCommitParts) {
@@ -94,7 +95,7 @@ export class GroupCommit {
   #laneOf(shard: number): Lane {
     let lane = this.#lanes.get(shard);
     if (lane === undefined) {
-      lane = { waiting: [], waitingBytes: 0, state: 'idle', away: false };
+      lane = { waiting: [], waitingBytes: 0, isBusy: false, away: false };
       this.#lanes.set(shard, lane);
     }
     return lane;
@@ -102,8 +103,8 @@ export class GroupCommit {
 
   /** One batch of a shard is on its way at a time; the shards take turns. */
   #schedule(shard: number, lane: Lane): void {
-    if (lane.state === 'idle' && lane.waiting.length > 0) {
-      lane.state = 'queued';
+    if (!lane.isBusy && lane.waiting.length > 0) {
+      lane.isBusy = true;
       this.#queue.push([shard, lane]);
     }
     this.#serve();
@@ -114,11 +115,10 @@ export class GroupCommit {
       const turn = this.#queue.shift();
       if (turn === undefined) return;
       const [shard, lane] = turn;
-      lane.state = { sinceMs: this.#parts.clock() };
-      this.#sending.add(lane);
+      this.#sending.set(lane, this.#parts.clock());
       this.#parts.timers.nextTurn(() => {
         void this.#send(shard, lane, takeBatch(lane)).then(() => {
-          lane.state = 'idle';
+          lane.isBusy = false;
           this.#sending.delete(lane);
           this.#schedule(shard, lane);
         });
@@ -139,8 +139,7 @@ export class GroupCommit {
     if (this.#sending.size < MESSAGES_IN_FLIGHT_MAX) return true;
     const nowMs = this.#parts.clock();
     let count = 0;
-    for (const { state } of this.#sending)
-      if (typeof state === 'object' && nowMs - state.sinceMs < SLOW_MS) count += 1;
+    for (const sinceMs of this.#sending.values()) if (nowMs - sinceMs < SLOW_MS) count += 1;
     return count < MESSAGES_IN_FLIGHT_MAX;
   }
 
