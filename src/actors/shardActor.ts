@@ -267,6 +267,7 @@ export class ShardActor {
       floor: this.#floor,
       arrivedThroughMs: this.#arrivedThroughMs,
       rows: this.#counts.liveRows(request),
+      rollups: [],
     };
   }
 }

@@ -76,7 +76,7 @@ export class ShardCounts {
 
   /** Counts that are not in PostgreSQL yet. */
   liveRows({ adIds, fromMs, toMs }: LiveRequest): LiveRow[] {
-    return adIds.flatMap((adId) => this.#ads.get(adId)?.liveRows(fromMs, toMs) ?? []);
+    return (adIds ?? []).flatMap((adId) => this.#ads.get(adId)?.liveRows(fromMs, toMs) ?? []);
   }
 
   #actorOf(adId: string): AdActor {

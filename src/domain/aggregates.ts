@@ -1,4 +1,5 @@
 /** What a query reads: stored counts with the checkpoints of the same moment, and the owners' unflushed deltas. */
+import type { RollupKind, RollupRow } from './dimensions.ts';
 import type { Settlement } from './settlement.ts';
 import type { DispositionCounts } from './windowCounts.ts';
 
@@ -50,9 +51,12 @@ export type PastAggregates =
 
 /** Which unflushed deltas a query wants. The range is half-open, on whole minutes. */
 export interface LiveRequest {
-  readonly adIds: readonly string[];
+  /** undefined: all ads together, in rows of the ad ''. */
+  readonly adIds: readonly string[] | undefined;
   readonly fromMs: number;
   readonly toMs: number;
+  /** Where a kind is asked for, the range is on whole quarters of an hour. */
+  readonly kind?: RollupKind;
 }
 
 /** An owner's unflushed delta of one shard, relative to the checkpoint (epoch, claim, floor). */
@@ -63,6 +67,8 @@ export interface LiveDelta {
   readonly floor: number;
   readonly arrivedThroughMs: number;
   readonly rows: readonly LiveRow[];
+  /** Of the kind that was asked for. */
+  readonly rollups: readonly RollupRow[];
 }
 
 /** Unflushed counts of one ad in one minute window. */

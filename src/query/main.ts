@@ -1,4 +1,5 @@
 /** The query process: answers counts over gRPC, and hands audits on to the reconciler. */
+import { status } from '@grpc/grpc-js';
 import { localAddress } from '../adapters/environment/localAddress.ts';
 import { AuditService, ClickQueryService, queryPackage } from '../adapters/grpc/contract.ts';
 import { forwardTo } from '../adapters/grpc/forwarder.ts';
@@ -13,7 +14,10 @@ import { runProcess } from '../adapters/system/lifecycle.ts';
 import { createLog, logReady } from '../adapters/system/log.ts';
 import { followReadiness, succeedsWithin } from '../adapters/system/readiness.ts';
 import { systemTimers } from '../adapters/system/timers.ts';
+import { callError } from '../contract/callErrors.ts';
+import { aggregateAnswers } from './aggregateAnswers.ts';
 import { AggregateReader } from './aggregateReader.ts';
+import type { Answers } from './answers.ts';
 import { readConfig } from './config.ts';
 import { queryService } from './queryService.ts';
 
@@ -28,6 +32,11 @@ const AUDIT = 'clickledger.v1.AuditService';
 
 const log = createLog('query');
 
+/** Goes with the last of the methods. */
+function notYet(): never {
+  throw callError(status.UNIMPLEMENTED, 'not served yet');
+}
+
 await runProcess(log, DRAIN_BOUND_MS, async () => {
   const config = readConfig(process.env);
   log.level = config.logLevel;
@@ -41,6 +50,14 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
     readPast: (asOfMs, ...asked) => readPastAggregates(pool, asOfMs, ...asked),
     askOwner: (owner, request) => askLiveDeltas(nats, owner, request, config.liveTimeoutMs),
   });
+  const answers: Answers = {
+    queryAggregates: aggregateAnswers(reader),
+    topN: notYet,
+    compareAggregates: notYet,
+    queryUniques: notYet,
+    streamAggregates: notYet,
+    exportAggregates: notYet,
+  };
   const audits = forwardTo(
     localAddress(config.host, config.auditPort),
     AuditService.service,
@@ -51,7 +68,7 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
     queryPackage,
     [QUERY, AUDIT],
     (server) => {
-      server.addService(ClickQueryService.service, queryService({ reader, log }));
+      server.addService(ClickQueryService.service, queryService({ answers, log }));
       server.addService(audits.definition, audits.handlers);
     },
   );

@@ -1,146 +1,57 @@
-/** ClickQueryService: answers counts. Checks the request, names the wrong field. */
-import { status } from '@grpc/grpc-js';
-import { answer, type CallError, callError, invalidArgument, isCallError } from '../contract/callErrors.ts';
-import type { AggregateRow } from '../contract/generated/clickledger/v1/AggregateRow.ts';
+/** ClickQueryService over gRPC: hands each call to the answers, and ends their work with the call. */
+import { type ServerUnaryCall, type ServerWritableStream, type sendUnaryData, status } from '@grpc/grpc-js';
+import { answer, type CallError, callError, isCallError } from '../contract/callErrors.ts';
 import type { ClickQueryServiceHandlers } from '../contract/generated/clickledger/v1/ClickQueryService.ts';
-import type { QueryAggregatesRequest__Output as Request } from '../contract/generated/clickledger/v1/QueryAggregatesRequest.ts';
-import { bucketEnd, GRANULARITIES, type Granularity } from '../domain/granularity.ts';
-import { AD_ID_BYTES_MAX, cut, isId } from '../domain/limits.ts';
-import { ROW_STATUSES, type RowStatus } from '../domain/settlement.ts';
-import { MINUTE_MS } from '../domain/windowCounts.ts';
-import type { AggregateReader } from './aggregateReader.ts';
-import { belowLeastStatus, unknownThen } from './leastStatus.ts';
-import type { MergedAggregates, MergedRow } from './mergedAggregates.ts';
-import type { Log, TimeRange } from './ports.ts';
-
-const ADS_MAX = 1_000;
-const ROWS_MAX = 50_000;
-/** Beyond the year 275760 JavaScript has no dates. */
-const TIME_MAX_MS = 8.64e15;
+import type { Answers } from './answers.ts';
+import type { Log } from './ports.ts';
 
 export interface QueryParts {
-  readonly reader: AggregateReader;
+  readonly answers: Answers;
   readonly log: Log;
 }
 
-export function queryService({ reader, log }: QueryParts): ClickQueryServiceHandlers {
+export function queryService({ answers, log }: QueryParts): ClickQueryServiceHandlers {
   const explain = (error: unknown) => explainError(error, log);
+  const unary =
+    <Request, Response>(work: (request: Request, signal: AbortSignal) => Promise<Response>) =>
+    (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>) =>
+      answer(callback, explain, () => work(call.request, endOf(call)));
+  const stream =
+    <Request, Response>(work: (request: Request, signal: AbortSignal) => AsyncIterable<Response>) =>
+    (call: ServerWritableStream<Request, Response>) => {
+      writeAll(call, work(call.request, endOf(call))).catch((error: unknown) => call.destroy(explain(error)));
+    };
   return {
-    QueryAggregates: (call, callback) => {
-      answer(callback, explain, async () => {
-        const question = readRequest(call.request);
-        const merged = await read(reader, question);
-        const { range, granularity, minStatus } = question;
-        if (merged.rows.length > ROWS_MAX || merged.differing.length > ROWS_MAX) {
-          throw invalidArgument(
-            `the answer has more than ${ROWS_MAX} rows: ask for fewer ad_ids, a shorter range, or a coarser granularity`,
-          );
-        }
-        const below = belowLeastStatus(merged, range, minStatus);
-        if (below !== undefined) throw callError(status.FAILED_PRECONDITION, below);
-        const { arrivedThroughMs, missingShards } = merged;
-        return {
-          rows: merged.rows.map((row) => toMessage(row, range, granularity)),
-          info: {
-            arrived_through_ms: Math.floor(arrivedThroughMs),
-            partial: missingShards.length > 0,
-            missing_shards: missingShards,
-          },
-        };
-      });
-    },
+    QueryAggregates: unary((request, signal) => answers.queryAggregates(request, signal)),
+    TopN: unary((request, signal) => answers.topN(request, signal)),
+    CompareAggregates: unary((request, signal) => answers.compareAggregates(request, signal)),
+    QueryUniques: unary((request, signal) => answers.queryUniques(request, signal)),
+    StreamAggregates: stream((request, signal) => answers.streamAggregates(request, signal)),
+    ExportAggregates: stream((request, signal) => answers.exportAggregates(request, signal)),
   };
 }
 
-interface Question {
-  readonly adIds: string[];
-  readonly range: TimeRange;
-  readonly granularity: Granularity;
-  readonly minStatus: RowStatus;
-  /** undefined: as it is now. */
-  readonly asOfMs: number | undefined;
+/** Given when the caller has gone or its deadline is over. */
+function endOf(call: { once(event: 'cancelled', listener: () => void): unknown }): AbortSignal {
+  const end = new AbortController();
+  call.once('cancelled', () => end.abort());
+  return end.signal;
 }
 
-async function read(reader: AggregateReader, question: Question): Promise<MergedAggregates> {
-  const { adIds, range, granularity, asOfMs } = question;
-  if (asOfMs === undefined) return reader.read(adIds, range, granularity, ROWS_MAX + 1);
-  const past = await reader.readPast(asOfMs, adIds, range, granularity, ROWS_MAX + 1);
-  switch (past.kind) {
-    case 'future':
-      throw invalidArgument(
-        `as_of_ms ${asOfMs} is wrong: it must not be ahead of the database's clock, which says ${Math.floor(past.nowMs)}`,
-      );
-    case 'pending':
-      throw callError(status.UNAVAILABLE, 'a change from before as_of_ms is not through yet; ask again');
-    case 'read': {
-      const unknown = unknownThen(past.settlement, range);
-      if (unknown !== undefined) throw callError(status.FAILED_PRECONDITION, unknown);
-      return past;
+/** Waits wherever the caller is slower. */
+async function writeAll<Request, Response>(
+  call: ServerWritableStream<Request, Response>,
+  parts: AsyncIterable<Response>,
+): Promise<void> {
+  for await (const part of parts) {
+    if (call.cancelled) return;
+    if (!call.write(part)) {
+      const gone = Promise.withResolvers<void>();
+      call.once('drain', gone.resolve).once('cancelled', gone.resolve);
+      await gone.promise;
     }
   }
-}
-
-function readRequest(request: Request): Question {
-  const { ad_ids: adIds, from_ms: fromMs, to_ms: toMs } = request;
-  if (adIds.length === 0 || adIds.length > ADS_MAX)
-    throw invalidArgument(`ad_ids must have 1 to ${ADS_MAX} entries, it has ${adIds.length}`);
-  const seen = new Set<string>();
-  for (const adId of adIds) {
-    const shown = JSON.stringify(cut(adId, 200));
-    if (!isId(adId, AD_ID_BYTES_MAX))
-      throw invalidArgument(
-        `ad_ids ${shown} is wrong: it must be 1 to ${AD_ID_BYTES_MAX} bytes without control characters`,
-      );
-    if (seen.has(adId)) throw invalidArgument(`ad_ids ${shown} stands there twice`);
-    seen.add(adId);
-  }
-  for (const [field, value] of Object.entries({ from_ms: fromMs, to_ms: toMs })) {
-    if (!Number.isSafeInteger(value) || value < 0 || value > TIME_MAX_MS || value % MINUTE_MS !== 0) {
-      throw invalidArgument(
-        `${field} ${value} is wrong: it must be milliseconds since 1970 on a whole minute (a multiple of ${MINUTE_MS})`,
-      );
-    }
-  }
-  if (toMs <= fromMs) throw invalidArgument(`to_ms ${toMs} is wrong: it must be after from_ms ${fromMs}`);
-  const granularity = GRANULARITIES.find((known) => known === request.granularity);
-  if (granularity === undefined) {
-    throw invalidArgument(
-      `granularity ${request.granularity} is wrong: it must be one of ${GRANULARITIES.join(', ')}`,
-    );
-  }
-  const asOfMs = request.as_of_ms;
-  if (asOfMs !== undefined && !(Number.isSafeInteger(asOfMs) && asOfMs > 0 && asOfMs <= TIME_MAX_MS)) {
-    throw invalidArgument(`as_of_ms ${asOfMs} is wrong: it must be milliseconds since 1970`);
-  }
-  const minStatus = readMinStatus(request.min_status);
-  return { adIds, range: { fromMs, toMs }, granularity, minStatus, asOfMs };
-}
-
-function readMinStatus(given: Request['min_status']): RowStatus {
-  if (given === 'ROW_STATUS_UNSPECIFIED') return 'PROVISIONAL';
-  const known = ROW_STATUSES.find((name) => name === given);
-  if (known === undefined)
-    throw invalidArgument(`min_status ${given} is wrong: it must be one of ${ROW_STATUSES.join(', ')}`);
-  return known;
-}
-
-function toMessage(row: MergedRow, range: TimeRange, granularity: Granularity): AggregateRow {
-  return {
-    ad_id: row.adId,
-    from_ms: Math.max(row.bucketMs, range.fromMs),
-    to_ms: Math.min(bucketEnd(row.bucketMs, granularity), range.toMs),
-    metrics: {
-      gross_clicks: row.valid + row.repeat + row.givt + row.sivt,
-      clicks: row.valid,
-      repeat_clicks: row.repeat,
-      general_invalid_clicks: row.givt,
-      sophisticated_invalid_clicks: row.sivt,
-      defective_clicks: row.defective,
-      test_clicks: row.test,
-    },
-    status: row.status,
-    revision: row.revision,
-  };
+  call.end();
 }
 
 function explainError(error: unknown, log: Log): CallError {

@@ -16,6 +16,7 @@ function counted(gross: number): QueryAggregatesResponse__Output {
     to_ms: 0,
     status: 'PROVISIONAL' as const,
     revision: 0,
+    group: [],
     metrics: {
       gross_clicks: gross,
       clicks: gross * 0.9,
@@ -26,7 +27,9 @@ function counted(gross: number): QueryAggregatesResponse__Output {
       test_clicks: 0,
     },
   }));
-  return { rows, info: { arrived_through_ms: START_MS, partial: true, missing_shards: [1, 2] } };
+  const settled = { settled_through_ms: 0, final_through_ms: 0 };
+  const info = { arrived_through_ms: START_MS, partial: true, missing_shards: [1, 2], ...settled };
+  return { rows, info, next_page_token: '' };
 }
 
 async function stateAfter(...grosses: number[]): Promise<DemoState> {

@@ -35,6 +35,7 @@ function row(adId: string, fromMs: number, clicks: number): AggregateRow__Output
     to_ms: fromMs + 60_000,
     status: 'PROVISIONAL',
     revision: 0,
+    group: [],
     metrics: {
       clicks,
       gross_clicks: clicks + 6,
@@ -118,7 +119,8 @@ describe('the table of counts', () => {
   });
 
   it('says how fresh the counts are and what is missing', () => {
-    const fresh = { arrived_through_ms: NOW_MS - 2_000, partial: false, missing_shards: [] };
+    const settled = { settled_through_ms: 0, final_through_ms: 0 };
+    const fresh = { arrived_through_ms: NOW_MS - 2_000, partial: false, missing_shards: [], ...settled };
     expect(renderFreshness(fresh, NOW_MS)).toBe(
       'every click until 2026-01-31 12:30:18 UTC is counted (2 s ago)',
     );

@@ -111,7 +111,7 @@ class Model {
       const rows = [{ adId: 'ad-1', minute: NOON_MS, ...NOTHING, valid }];
       const { epoch, floor, applied } = model;
       const claim = `${owner} ${epoch}`;
-      return [{ shard, epoch, claim, floor, arrivedThroughMs: NOON_MS + applied, rows }];
+      return [{ shard, epoch, claim, floor, arrivedThroughMs: NOON_MS + applied, rows, rollups: [] }];
     });
   }
 

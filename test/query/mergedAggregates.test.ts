@@ -28,6 +28,7 @@ function deltaOf(shard: number, changes: Partial<LiveDelta> = {}): LiveDelta {
     floor: 10,
     arrivedThroughMs: NOON_MS + 500,
     rows: [],
+    rollups: [],
     ...changes,
   };
 }

@@ -6,7 +6,9 @@ import { ClickQueryService } from '../../src/adapters/grpc/contract.ts';
 import type { QueryAggregatesRequest } from '../../src/contract/generated/clickledger/v1/QueryAggregatesRequest.ts';
 import type { RowStatus } from '../../src/contract/generated/clickledger/v1/RowStatus.ts';
 import type { StoredAggregates, StoredRow } from '../../src/domain/aggregates.ts';
+import { aggregateAnswers } from '../../src/query/aggregateAnswers.ts';
 import { AggregateReader } from '../../src/query/aggregateReader.ts';
+import type { Answers } from '../../src/query/answers.ts';
 import type { ReadPast } from '../../src/query/ports.ts';
 import { queryService } from '../../src/query/queryService.ts';
 import { serve } from '../support/grpcServer.ts';
@@ -26,6 +28,18 @@ function rowOf(adId: string, bucketMs: number): StoredRow {
   return { adId, bucketMs, revision: 0, valid: 1, repeat: 2, givt: 3, sivt: 4, defective: 5, test: 6 };
 }
 
+const unasked = () => {
+  throw new Error('nobody asks this here');
+};
+const notServed: Answers = {
+  queryAggregates: unasked,
+  topN: unasked,
+  compareAggregates: unasked,
+  queryUniques: unasked,
+  streamAggregates: unasked,
+  exportAggregates: unasked,
+};
+
 async function setUp(stored: () => Promise<StoredAggregates>, readPast: ReadPast = noPast) {
   const log = new SilentLog();
   const asked: unknown[][] = [];
@@ -38,7 +52,10 @@ async function setUp(stored: () => Promise<StoredAggregates>, readPast: ReadPast
     askOwner: () => Promise.resolve([]),
   });
   const address = await serve((server) =>
-    server.addService(ClickQueryService.service, queryService({ reader, log })),
+    server.addService(
+      ClickQueryService.service,
+      queryService({ answers: { ...notServed, queryAggregates: aggregateAnswers(reader) }, log }),
+    ),
   );
   const client = queryClient(address);
   onTestFinished(() => client.close());

@@ -8,8 +8,10 @@ import { type PlainColumn, renderPlainTable } from '../plainTable.ts';
 import { styled } from '../terminal.ts';
 import type { TimeRange } from './timeRange.ts';
 
+type Count = Exclude<keyof Metrics__Output, `${string}_rate`>;
+
 /** Columns of counts, in the order in which people read a bill: what counts first. */
-const COLUMNS: readonly { readonly head: string; readonly metric: keyof Metrics__Output }[] = [
+const COLUMNS: readonly { readonly head: string; readonly metric: Count }[] = [
   { head: 'clicks', metric: 'clicks' },
   { head: 'gross', metric: 'gross_clicks' },
   { head: 'repeat', metric: 'repeat_clicks' },
@@ -35,13 +37,12 @@ export function renderRows(rows: readonly AggregateRow__Output[], granularity: G
     ...counts((metric) => metrics?.[metric] ?? 0),
     revision > 0 ? `${status.toLowerCase()}, revision ${revision}` : status.toLowerCase(),
   ]);
-  const total = (metric: keyof Metrics__Output) =>
-    rows.reduce((sum, { metrics }) => sum + (metrics?.[metric] ?? 0), 0);
+  const total = (metric: Count) => rows.reduce((sum, { metrics }) => sum + (metrics?.[metric] ?? 0), 0);
   const totals = ['total', formatCountOf(rows.length, 'row'), ...counts(total), ''];
   return renderPlainTable(columns, [...lines, totals.map((text) => styled('bold', text))]);
 }
 
-function counts(of: (metric: keyof Metrics__Output) => number): string[] {
+function counts(of: (metric: Count) => number): string[] {
   return COLUMNS.map(({ metric }) => formatCount(of(metric)));
 }
 

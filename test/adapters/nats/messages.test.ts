@@ -48,6 +48,7 @@ function deltaOf(shard: number, rows: LiveRow[]): LiveDelta {
     claim: `claim-${shard}`,
     floor: 10 * shard,
     arrivedThroughMs: 1_760_000_000_000,
+    rollups: [],
     rows,
   };
 }
