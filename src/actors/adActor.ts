@@ -1,68 +1,77 @@
 /**
- * An ad actor: the open minute windows of one ad on one shard, single-threaded. It is activated by the ad's first
- * click and passivated once everything it counted is flushed; what is flushed lives in PostgreSQL alone, so coming
- * back costs nothing (I10).
+ * An ad actor: the open minute windows of one ad on one shard, and the same clicks by their dimensions, single-threaded.
+ * It is activated by the ad's first click and passivated once everything it counted is flushed; what is flushed lives in
+ * PostgreSQL alone, so coming back costs nothing (I10).
  */
-import type { LiveRow } from '../domain/aggregates.ts';
+import type { LiveRequest, LiveRow } from '../domain/aggregates.ts';
+import type { ClickDimensions, RollupKind, RollupRow } from '../domain/dimensions.ts';
 import type { DeltaRow } from '../domain/flush.ts';
-import {
-  addCounts,
-  countClick,
-  type Disposition,
-  emptyCounts,
-  type WindowCounts,
-} from '../domain/windowCounts.ts';
+import { RollupCounts } from '../domain/rollupCounts.ts';
+import { countClick, type Disposition, emptyCounts, type WindowCounts } from '../domain/windowCounts.ts';
 
-type Windows = Map<number, WindowCounts>;
+type Range = Pick<LiveRequest, 'fromMs' | 'toMs'>;
+
+/** What was counted between two flushes. */
+class Counted {
+  readonly windows = new Map<number, WindowCounts>();
+  readonly rollups = new RollupCounts();
+}
 
 export class AdActor {
   readonly #adId: string;
   /** Counted since the last flush began. */
-  #open: Windows = new Map();
+  #open = new Counted();
   /** In a flush whose outcome is not known yet. */
-  #flushing: Windows = new Map();
+  #flushing: Counted | undefined;
 
   constructor(adId: string) {
     this.#adId = adId;
   }
 
-  /** Counts a click; true where it opened a window. */
-  count(minute: number, clickId: Uint8Array, disposition: Disposition): boolean {
-    const known = this.#open.get(minute);
+  /** Counts a click. @returns how many rows at most that adds to the next flush */
+  count(minute: number, clickId: Uint8Array, dimensions: ClickDimensions, disposition: Disposition): number {
+    const { windows, rollups } = this.#open;
+    const known = windows.get(minute);
     const counts = known ?? emptyCounts();
     countClick(counts, clickId, disposition);
-    if (known === undefined) this.#open.set(minute, counts);
-    return known === undefined;
+    const added = rollups.count(minute, dimensions, disposition);
+    if (known !== undefined) return added;
+    windows.set(minute, counts);
+    return added + 1;
   }
 
   /** Hands out what was counted since the last flush began; it stays visible until `flushed`. */
-  beginFlush(): DeltaRow[] {
+  beginFlush(): { readonly rows: DeltaRow[]; readonly rollups: RollupRow[] } {
+    const { windows, rollups } = this.#open;
     this.#flushing = this.#open;
-    this.#open = new Map();
-    return [...this.#flushing].map(([minute, counts]) => ({ adId: this.#adId, minute, counts }));
+    this.#open = new Counted();
+    return {
+      rows: [...windows].map(([minute, counts]) => ({ adId: this.#adId, minute, counts })),
+      rollups: rollups.rows(this.#adId),
+    };
   }
 
   /** The flush went through; true where nothing is left here, so the actor may leave memory. */
   flushed(): boolean {
-    this.#flushing = new Map();
-    return this.#open.size === 0;
+    this.#flushing = undefined;
+    return this.#open.windows.size === 0;
   }
 
-  /** Counts that are not in PostgreSQL yet, in [fromMs, toMs). */
-  liveRows(fromMs: number, toMs: number): LiveRow[] {
-    const merged = new Map<number, WindowCounts>();
-    for (const windows of [this.#flushing, this.#open]) {
-      for (const [minute, counts] of windows) {
-        if (minute < fromMs || minute >= toMs) continue;
-        const sum = merged.get(minute) ?? emptyCounts();
-        addCounts(sum, counts);
-        merged.set(minute, sum);
+  /** Counts that are not in PostgreSQL yet, in [fromMs, toMs); the same window may come twice. */
+  *liveRows({ fromMs, toMs }: Range): Generator<LiveRow> {
+    for (const { windows } of this.#unflushed()) {
+      for (const [minute, { fingerprintHigh: _high, fingerprintLow: _low, ...counts }] of windows) {
+        if (minute >= fromMs && minute < toMs) yield { adId: this.#adId, minute, ...counts };
       }
     }
-    return [...merged].map(([minute, { fingerprintHigh: _high, fingerprintLow: _low, ...counts }]) => ({
-      adId: this.#adId,
-      minute,
-      ...counts,
-    }));
+  }
+
+  /** The same by a kind's values; the same values may come twice. */
+  *liveRollups(kind: RollupKind, { fromMs, toMs }: Range): Generator<RollupRow> {
+    for (const { rollups } of this.#unflushed()) yield* rollups.rows(this.#adId, [kind], fromMs, toMs);
+  }
+
+  #unflushed(): Counted[] {
+    return this.#flushing === undefined ? [this.#open] : [this.#flushing, this.#open];
   }
 }

@@ -266,8 +266,7 @@ export class ShardActor {
       claim: this.#checkpoint.claim,
       floor: this.#floor,
       arrivedThroughMs: this.#arrivedThroughMs,
-      rows: this.#counts.liveRows(request),
-      rollups: [],
+      ...this.#counts.live(request),
     };
   }
 }

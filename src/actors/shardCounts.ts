@@ -4,40 +4,59 @@
  * I12: a flush's records, duplicates and dead letters are those of just the messages whose counts it holds. I14: the
  * limits of what may wait for a flush stand here.
  */
-import type { LiveRequest, LiveRow } from '../domain/aggregates.ts';
+import type { LiveDelta, LiveRequest, LiveRow } from '../domain/aggregates.ts';
 import type { DeadLetter } from '../domain/deadLetter.ts';
+import type { RollupRow } from '../domain/dimensions.ts';
 import type { DeltaRow } from '../domain/flush.ts';
 import { countJudged, type JudgedMessage } from '../domain/judgedMessage.ts';
-import { WINDOW_CLICKS_MAX } from '../domain/windowCounts.ts';
+import { addDispositions, type DispositionCounts, WINDOW_CLICKS_MAX } from '../domain/windowCounts.ts';
 import { AdActor } from './adActor.ts';
 
-/** Windows and dead letters in one flush; reading waits beyond. */
-const FLUSH_ROWS_MAX = 20_000;
+/** Windows with their rollups' rows, and dead letters, in one flush; reading waits beyond. */
+const FLUSH_ROWS_MAX = 50_000;
 const FLUSH_DEAD_LETTERS_MAX = 1_000;
 const FLUSH_RECORDS_MAX = WINDOW_CLICKS_MAX / 2;
 
 /** What a flush takes with it of the counts. */
 export interface CountedDelta {
   readonly rows: readonly DeltaRow[];
+  readonly rollups: readonly RollupRow[];
   readonly records: number;
   readonly duplicates: number;
   readonly deadLetters: readonly DeadLetter[];
+}
+
+/** Rows that add up where they have the same key. */
+class Sums<Row extends DispositionCounts> {
+  readonly #rows = new Map<string, Row>();
+
+  /** @param row is added to from now on */
+  add(key: string, row: Row): void {
+    const known = this.#rows.get(key);
+    if (known === undefined) this.#rows.set(key, row);
+    else addDispositions(known, row);
+  }
+
+  get all(): Row[] {
+    return [...this.#rows.values()];
+  }
 }
 
 export class ShardCounts {
   readonly #ads = new Map<string, AdActor>();
   /** Whose windows are in the flush under way. */
   #flushing: (readonly [string, AdActor])[] = [];
-  /** Windows opened since the last flush began. */
-  #windows = 0;
+  /** At most so many windows and rollups' rows have come since the last flush began. */
+  #rows = 0;
   #records = 0;
   #duplicates = 0;
   #deadLetters: DeadLetter[] = [];
 
   /** Counts a whole message by its verdicts, without waiting for anything. */
   count(judged: JudgedMessage, letters: string): void {
-    this.#duplicates += countJudged(judged, letters, (facts, minute, disposition) => {
-      if (this.#actorOf(facts.adId).count(minute, facts.clickId, disposition)) this.#windows += 1;
+    this.#duplicates += countJudged(judged, letters, ({ facts, minute, record }, disposition) => {
+      const actor = this.#actorOf(facts.adId);
+      this.#rows += actor.count(minute, facts.clickId, record.dimensions, disposition);
     });
     this.#records += judged.clicks.length + judged.deadLetters.length;
     this.#deadLetters.push(...judged.deadLetters);
@@ -45,7 +64,7 @@ export class ShardCounts {
 
   get isFull(): boolean {
     return (
-      this.#windows >= FLUSH_ROWS_MAX ||
+      this.#rows >= FLUSH_ROWS_MAX ||
       this.#records >= FLUSH_RECORDS_MAX ||
       this.#deadLetters.length >= FLUSH_DEAD_LETTERS_MAX
     );
@@ -54,14 +73,15 @@ export class ShardCounts {
   /** Hands out what was counted since the last flush began; it stays visible until `flushed`. */
   beginFlush(): CountedDelta {
     this.#flushing = [...this.#ads];
-    const rows = this.#flushing.flatMap(([, actor]) => actor.beginFlush());
+    const parts = this.#flushing.map(([, actor]) => actor.beginFlush());
     const delta = {
-      rows,
+      rows: parts.flatMap(({ rows }) => rows),
+      rollups: parts.flatMap(({ rollups }) => rollups),
       records: this.#records,
       duplicates: this.#duplicates,
       deadLetters: this.#deadLetters,
     };
-    this.#windows = 0;
+    this.#rows = 0;
     this.#records = 0;
     this.#duplicates = 0;
     this.#deadLetters = [];
@@ -75,8 +95,28 @@ export class ShardCounts {
   }
 
   /** Counts that are not in PostgreSQL yet. */
-  liveRows({ adIds, fromMs, toMs }: LiveRequest): LiveRow[] {
-    return (adIds ?? []).flatMap((adId) => this.#ads.get(adId)?.liveRows(fromMs, toMs) ?? []);
+  live(request: LiveRequest): Pick<LiveDelta, 'rows' | 'rollups'> {
+    const { adIds, kind } = request;
+    const rows = new Sums<LiveRow>();
+    const rollups = new Sums<RollupRow>();
+    for (const actor of this.#actors(adIds)) {
+      for (const row of actor.liveRows(request)) {
+        const adId = adIds === undefined ? '' : row.adId;
+        rows.add(`${row.minute} ${adId}`, { ...row, adId });
+      }
+      if (kind === undefined) continue;
+      for (const row of actor.liveRollups(kind, request)) {
+        const adId = adIds === undefined ? '' : row.adId;
+        rollups.add([row.quarter, row.value, row.value2, adId].join('\0'), { ...row, adId });
+      }
+    }
+    return { rows: rows.all, rollups: rollups.all };
+  }
+
+  /** @param adIds undefined: all */
+  #actors(adIds: readonly string[] | undefined): Iterable<AdActor> {
+    if (adIds === undefined) return this.#ads.values();
+    return adIds.flatMap((adId) => this.#ads.get(adId) ?? []);
   }
 
   #actorOf(adId: string): AdActor {

@@ -1,5 +1,6 @@
 /** One message of a shard's stream, decoded as far as judging needs it. */
 import type { ClickFacts } from './clickRecord.ts';
+import type { ClickDimensions } from './dimensions.ts';
 
 export interface ClickBatch {
   /** The publisher had read the routing table at least up to here. */
@@ -11,4 +12,6 @@ export interface DecodedRecord {
   readonly bytes: Uint8Array;
   /** undefined: the record cannot be read, or lacks what every click has. */
   readonly facts: ClickFacts | undefined;
+  /** Read only for whoever asks; the same object for the same values, as far as a bounded memory knows them. */
+  readonly dimensions: ClickDimensions;
 }

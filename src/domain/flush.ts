@@ -1,5 +1,6 @@
 /** What an owner writes down in one transaction: its delta, and how far its checkpoint moves (I8). */
 import type { DeadLetter } from './deadLetter.ts';
+import type { RollupRow } from './dimensions.ts';
 import type { WindowCounts } from './windowCounts.ts';
 
 export interface DeltaRow {
@@ -23,6 +24,8 @@ export interface Flush {
   readonly rows: readonly DeltaRow[];
   /** The rules by which clicks of each row's minute are judged. */
   readonly ruleSetVersions: readonly number[];
+  /** The same clicks by their dimensions; no two rows of the same ad, kind, quarter and values. */
+  readonly rollups: readonly RollupRow[];
   /** Records between the two floors: received clicks + duplicates + dead letters. */
   readonly records: number;
   readonly duplicates: number;

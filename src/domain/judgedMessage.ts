@@ -20,6 +20,8 @@ export interface JudgedMessage {
 
 export interface JudgedClick {
   readonly facts: ClickFacts;
+  /** Where its dimensions are. */
+  readonly record: Pick<DecodedRecord, 'dimensions'>;
   readonly judgement: Judgement;
   /** First millisecond of the minute window in which the click is counted. */
   readonly minute: number;
@@ -81,14 +83,15 @@ export function foldRecordsOf(clicks: readonly JudgedClick[]): Buffer {
  * fails once fails for whoever reads the record (I11).
  */
 export function judgeRecord(
-  { facts }: DecodedRecord,
+  record: DecodedRecord,
   table: RoutingTable,
   rules: RulesInForce = table,
 ): RecordOutcome {
+  const { facts } = record;
   if (facts === undefined) return UNDECODABLE;
   try {
     checkHashable(facts);
-    const click = judgeClick(facts, rules.rulesOf(facts));
+    const click = judgeClick(facts, record, rules.rulesOf(facts));
     return { kind: 'judged', shard: table.route(facts), click };
   } catch (error) {
     return { kind: 'unjudgeable', error };
@@ -97,10 +100,10 @@ export function judgeRecord(
 
 const UNDECODABLE: RecordOutcome = Object.freeze({ kind: 'undecodable' });
 
-function judgeClick(facts: ClickFacts, rules: RuleSet): JudgedClick {
+function judgeClick(facts: ClickFacts, record: DecodedRecord, rules: RuleSet): JudgedClick {
   // An event time that cannot be believed would open windows anywhere between 1970 and 287,396.
   const bookedMs = isEventTimePossible(facts, rules) ? facts.eventTimeMs : facts.receivedMs;
-  return { facts, judgement: judge(facts, rules), minute: minuteOf(bookedMs) };
+  return { facts, record, judgement: judge(facts, rules), minute: minuteOf(bookedMs) };
 }
 
 /**
@@ -110,7 +113,7 @@ function judgeClick(facts: ClickFacts, rules: RuleSet): JudgedClick {
 export function countJudged(
   message: JudgedMessage,
   letters: string,
-  count: (facts: ClickFacts, minute: number, disposition: Disposition) => void,
+  count: (click: JudgedClick, disposition: Disposition) => void,
 ): number {
   if (letters.length !== message.clicks.length) {
     throw new Error(`the fold gave ${letters.length} verdicts on ${message.clicks.length} clicks`);
@@ -118,10 +121,10 @@ export function countJudged(
   // All before the first is counted: a message is counted whole or not at all.
   const dispositions = message.clicks.map(({ judgement }, index) => dispositionOf(judgement, letters[index]));
   let duplicates = 0;
-  for (const [index, { facts, minute }] of message.clicks.entries()) {
+  for (const [index, click] of message.clicks.entries()) {
     const disposition = dispositions[index];
     if (disposition === undefined) duplicates += 1;
-    else count(facts, minute, disposition);
+    else count(click, disposition);
   }
   return duplicates;
 }

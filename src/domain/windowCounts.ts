@@ -48,7 +48,11 @@ export function emptyCounts(): WindowCounts {
   };
 }
 
-const COLUMN: Readonly<Record<Disposition, 'valid' | 'repeat' | 'givt' | 'sivt' | 'defective' | 'test'>> = {
+export function emptyDispositions(): DispositionCounts {
+  return { valid: 0, repeat: 0, givt: 0, sivt: 0, defective: 0, test: 0 };
+}
+
+const COLUMN: Readonly<Record<Disposition, keyof DispositionCounts>> = {
   VALID: 'valid',
   REPEAT: 'repeat',
   GIVT: 'givt',
@@ -72,9 +76,14 @@ const hashed = new Uint8Array(17);
 const hash = new BigUint64Array(1);
 const halves = new Uint32Array(hash.buffer);
 
+/** Counts one click, without a fingerprint. */
+export function countDisposition(counts: DispositionCounts, disposition: Disposition): void {
+  counts[COLUMN[disposition]] += 1;
+}
+
 /** Counts one click. */
 export function countClick(counts: WindowCounts, clickId: Uint8Array, disposition: Disposition): void {
-  counts[COLUMN[disposition]] += 1;
+  countDisposition(counts, disposition);
   hashed.set(clickId);
   hashed[16] = FINGERPRINT_CODE[disposition];
   hash[0] = Bun.hash.xxHash64(hashed, FINGERPRINT_SEED);

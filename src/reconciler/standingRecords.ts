@@ -2,9 +2,11 @@
  * The records of a part of a shard's stream that an audit asks for, judged as their owner judged them (I11). Messages
  * without the bytes that every wanted record has are not decoded; they only move stream time.
  */
+
 import type { DecodedRecord } from '../domain/clickBatch.ts';
 import type { ClickFacts } from '../domain/clickRecord.ts';
 import type { DeadLetterReason } from '../domain/deadLetter.ts';
+import { NO_DIMENSIONS } from '../domain/dimensions.ts';
 import { identityUuid } from '../domain/identity.ts';
 import { type JudgedMessage, judgeMessage } from '../domain/judgedMessage.ts';
 import type { Position } from '../domain/position.ts';
@@ -90,7 +92,9 @@ export async function* standingRecords(
     const batch = streams.decode(message.bytes);
     // I3: the route is checked only with every entry that the publisher knew.
     if (batch !== undefined) await routing.readThrough(batch.routingSequence);
-    const records: readonly DecodedRecord[] = batch?.records ?? [{ bytes: message.bytes, facts: undefined }];
+    const records: readonly DecodedRecord[] = batch?.records ?? [
+      { bytes: message.bytes, facts: undefined, dimensions: NO_DIMENSIONS },
+    ];
     const indexes = records.flatMap((record, index) => (wanted.wants(record, index) ? [index] : []));
     if (indexes.length === 0) continue;
     const chosen = batch && { ...batch, records: indexes.flatMap((index) => records[index] ?? []) };

@@ -1,8 +1,10 @@
 /** From a message to counts: every record ends in exactly one place (I12). */
+
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { DecodedRecord } from '../../src/domain/clickBatch.ts';
 import type { ClickFacts } from '../../src/domain/clickRecord.ts';
+import { NO_DIMENSIONS } from '../../src/domain/dimensions.ts';
 import { FOLD_RECORD_BYTES, Fold } from '../../src/domain/fold.ts';
 import { AD_ID_HASHED_BYTES_MAX } from '../../src/domain/identity.ts';
 import { countJudged, foldRecordsOf, judgeMessage } from '../../src/domain/judgedMessage.ts';
@@ -19,7 +21,7 @@ const UNEXPECTED = factsOf({ adId: 'x'.repeat(AD_ID_HASHED_BYTES_MAX + 1) });
 const MESSAGE = { sequence: 7, bytes: new Uint8Array([1, 2, 3]) };
 
 function decoded(facts: ClickFacts | undefined, mark: number): DecodedRecord {
-  return { facts, bytes: new Uint8Array([mark]) };
+  return { facts, bytes: new Uint8Array([mark]), dimensions: NO_DIMENSIONS };
 }
 
 function judgedOf(...facts: (ClickFacts | undefined)[]) {
@@ -29,9 +31,9 @@ function judgedOf(...facts: (ClickFacts | undefined)[]) {
 
 function counted(letters: string, ...facts: ClickFacts[]) {
   const counts: [adId: string, minute: number, disposition: Disposition][] = [];
-  const duplicates = countJudged(judgedOf(...facts), letters, ({ adId }, minute, disposition) =>
-    counts.push([adId, minute, disposition]),
-  );
+  const duplicates = countJudged(judgedOf(...facts), letters, ({ facts, minute }, disposition) => {
+    counts.push([facts.adId, minute, disposition]);
+  });
   return { duplicates, counts };
 }
 
@@ -62,7 +64,7 @@ describe('a message', () => {
       { sequence: 7, index: 1, reason: 'unjudgeable', bytes: new Uint8Array([1]) },
       { sequence: 7, index: 3, reason: 'unjudgeable', bytes: new Uint8Array([3]) },
     ]);
-    expect(judged.clicks).toEqual(judgedOf(first, last).clicks);
+    expect(judged.clicks.map(({ facts }) => facts)).toEqual([first, last]);
     expect(judgedOf(first, UNEXPECTED, last, UNEXPECTED)).toEqual(judged);
   });
 
@@ -129,7 +131,9 @@ describe('counting', () => {
     const seen: string[] = [];
     const judged = judgedOf(factsOf(), factsOf({ test: true }));
     expect(() =>
-      countJudged(judged, 'VV', (_facts, _minute, disposition) => seen.push(disposition)),
+      countJudged(judged, 'VV', (_click, disposition) => {
+        seen.push(disposition);
+      }),
     ).toThrow();
     expect(seen).toEqual([]);
   });

@@ -102,8 +102,8 @@ describe('what could not be read', () => {
     );
     // A message inside a message: only what stands at the message's own place may be one.
     const batch = encodeClickBatch(1, [encodeClickRecord(recordOf())]);
-    expect(recordsOf(undecodable(batch, 1), READER)).toEqual([{ bytes: batch, facts: undefined }]);
-    expect(recordsOf(misrouted(batch), READER)).toEqual([{ bytes: batch, facts: undefined }]);
+    expect(recordsOf(undecodable(batch, 1), READER)).toMatchObject([{ bytes: batch, facts: undefined }]);
+    expect(recordsOf(misrouted(batch), READER)).toMatchObject([{ bytes: batch, facts: undefined }]);
   });
 });
 

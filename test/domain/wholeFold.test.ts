@@ -1,6 +1,8 @@
 /** The fold that forgets nothing: what it says, what it knows of the live fold, and its records in files. */
+
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { NO_DIMENSIONS } from '../../src/domain/dimensions.ts';
 import { Fold, foldSeconds } from '../../src/domain/fold.ts';
 import { foldRecordsOf, type JudgedMessage } from '../../src/domain/judgedMessage.ts';
 import {
@@ -59,7 +61,7 @@ function judgedOf(
       refused === undefined
         ? { kind: 'billable' as const }
         : { kind: 'refused' as const, disposition: refused, reason: 'test' as const };
-    return { facts, judgement, minute: NOON_MS + click * 60_000 };
+    return { facts, record: { dimensions: NO_DIMENSIONS }, judgement, minute: NOON_MS + click * 60_000 };
   });
   return { clicks, deadLetters: [] };
 }

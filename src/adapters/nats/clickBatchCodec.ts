@@ -11,10 +11,12 @@ import {
   type ClickRecord,
   EMPTY_CONTEXT,
 } from '../../domain/clickRecord.ts';
+import { type ClickDimensions, dimensionsOf, NO_DIMENSIONS } from '../../domain/dimensions.ts';
 import { AD_ID_HASHED_BYTES_MAX } from '../../domain/identity.ts';
 import { fits } from '../../domain/limits.ts';
 import { isUuid7 } from '../../domain/uuid7.ts';
 import { BATCH, CHANNELS, DELIMITED, RECORD, SIGNATURES, tag, VARINT } from './clickFields.ts';
+import { DimensionsCache } from './dimensionsCache.ts';
 import { noFacts, type ReadFacts, readPlainBatch, readPlainFacts } from './plainClicks.ts';
 import { writeVarint } from './varint.ts';
 
@@ -85,7 +87,7 @@ export function encodeClickBatch(routingSequence: number, records: readonly Uint
 /** undefined: the bytes are no ClickBatch. */
 export function decodeClickBatch(bytes: Uint8Array): ClickBatch | undefined {
   try {
-    return readPlainBatch(bytes, soundFacts) ?? readBatch(bytes);
+    return readPlainBatch(bytes, soundFacts, dimensions) ?? readBatch(bytes);
   } catch {
     return undefined;
   }
@@ -101,7 +103,9 @@ function readBatch(bytes: Uint8Array): ClickBatch {
       routingSequence = toNumber(reader.uint64());
     } else if (key === tag(BATCH.records, DELIMITED)) {
       const record = reader.bytes();
-      records.push({ bytes: record, facts: decodeClickFacts(record) });
+      const facts = decodeClickFacts(record);
+      const dimensions = facts === undefined ? NO_DIMENSIONS : readDimensions(record);
+      records.push({ bytes: record, facts, dimensions });
     } else {
       reader.skipType(key & 7);
     }
@@ -199,6 +203,18 @@ export function decodeClickRecord(bytes: Uint8Array): ClickRecord | undefined {
     return { ...facts, ...EMPTY_CONTEXT };
   }
 }
+
+/** Of a record whose facts could be read. */
+function readDimensions(bytes: Uint8Array): ClickDimensions {
+  try {
+    return dimensionsOf(readContext(bytes));
+  } catch {
+    // The click counts all the same.
+    return NO_DIMENSIONS;
+  }
+}
+
+const dimensions = new DimensionsCache(readDimensions);
 
 const CONTEXT_TEXTS: Readonly<Record<number, keyof ClickContext>> = {
   [RECORD.referrer]: 'referrer',

@@ -5,8 +5,10 @@
  */
 import type { ClickBatch, DecodedRecord } from '../../domain/clickBatch.ts';
 import type { ClickFacts } from '../../domain/clickRecord.ts';
+import { type ClickDimensions, NO_DIMENSIONS } from '../../domain/dimensions.ts';
 import { UUID_BYTES } from '../../domain/uuid7.ts';
 import { BATCH, CHANNELS, DELIMITED, RECORD, SIGNATURES, tag, VARINT } from './clickFields.ts';
+import type { DimensionsCache, Part } from './dimensionsCache.ts';
 import { TextCache } from './textCache.ts';
 
 /** What stands in a record, sound or not. */
@@ -38,6 +40,7 @@ export function noFacts(): ReadFacts {
 export function readPlainBatch(
   bytes: Uint8Array,
   soundFacts: (facts: ReadFacts) => ClickFacts | undefined,
+  dimensions: DimensionsCache,
 ): ClickBatch | undefined {
   const cursor = new Cursor(bytes, 0, bytes.length);
   const records: DecodedRecord[] = [];
@@ -51,9 +54,10 @@ export function readPlainBatch(
       const start = cursor.at;
       cursor.skip(length);
       if (!cursor.isPlain) return undefined;
-      const facts = readFacts(new Cursor(bytes, start, start + length));
+      const record = new Cursor(bytes, start, start + length);
+      const facts = readFacts(record);
       if (facts === undefined) return undefined;
-      records.push(new PlainRecord(bytes, start, length, soundFacts(facts)));
+      records.push(new PlainRecord(bytes, start, length, soundFacts(facts), dimensions));
     } else {
       return undefined;
     }
@@ -125,18 +129,63 @@ function readFacts(cursor: Cursor): ReadFacts | undefined {
   return facts;
 }
 
-/** Its bytes are a view of the message, made only for whoever asks. */
+interface DimensionParts {
+  readonly others: Part;
+  readonly referrer: Part;
+}
+
+/** undefined: the record has none. @param cursor of a plain record */
+function findDimensions(cursor: Cursor): DimensionParts | undefined {
+  const others = { start: 0, end: 0 };
+  const referrer = { start: 0, end: 0 };
+  while (cursor.at < cursor.end) {
+    const start = cursor.at;
+    const key = cursor.size();
+    if ((key & 7) === VARINT) {
+      cursor.number();
+      continue;
+    }
+    const length = cursor.size();
+    if (key === tag(RECORD.referrer, DELIMITED)) {
+      referrer.start = cursor.at;
+      referrer.end = cursor.at + length;
+    } else if (key > tag(RECORD.referrer, DELIMITED) && key <= tag(RECORD.creativeId, DELIMITED)) {
+      if (others.end === 0) others.start = start;
+      others.end = cursor.at + length;
+    }
+    cursor.skip(length);
+  }
+  return others.end === 0 && referrer.end === 0 ? undefined : { others, referrer };
+}
+
+/** Its bytes are a view of the message, made only for whoever asks; and so are its dimensions. */
 class PlainRecord implements DecodedRecord {
   readonly facts: ClickFacts | undefined;
   readonly #message: Uint8Array;
   readonly #start: number;
   readonly #length: number;
+  readonly #dimensions: DimensionsCache;
 
-  constructor(message: Uint8Array, start: number, length: number, facts: ClickFacts | undefined) {
+  constructor(
+    message: Uint8Array,
+    start: number,
+    length: number,
+    facts: ClickFacts | undefined,
+    dimensions: DimensionsCache,
+  ) {
     this.#message = message;
     this.#start = start;
     this.#length = length;
     this.facts = facts;
+    this.#dimensions = dimensions;
+  }
+
+  get dimensions(): ClickDimensions {
+    const cursor = new Cursor(this.#message, this.#start, this.#start + this.#length);
+    const parts = findDimensions(cursor);
+    return parts === undefined
+      ? NO_DIMENSIONS
+      : this.#dimensions.of(this.#message, parts.others, parts.referrer);
   }
 
   get bytes(): Uint8Array {

@@ -1,10 +1,12 @@
-/** Day partitions of `ad_minute`, made when a day is first needed. */
+/** Day partitions of the counts and their rollups, made when a day is first needed. */
 import { DatabaseError, type Pool } from 'pg';
 
 const DAY_MS = 86_400_000;
+/** Those that are cut by UTC day: a flush writes to all of them. */
+const TABLES = ['ad_minute', 'ad_hour', 'ad_day', 'ad_dimension', 'shard_dimension'];
 /** Any number, the same everywhere: who makes a partition holds this advisory lock. */
 const LOCK_ID = 6_210_384_114;
-/** SQLSTATE check_violation: of `ad_minute` it says that a row's day has no partition. */
+/** SQLSTATE check_violation: of these it says that a row's day has no partition. */
 const NO_PARTITION = '23514';
 
 export class DayPartitions {
@@ -50,18 +52,22 @@ export class DayPartitions {
   async #make(day: number): Promise<void> {
     const from = new Date(day * DAY_MS).toISOString();
     const to = new Date((day + 1) * DAY_MS).toISOString();
-    const table = `ad_minute_${from.slice(0, 10).replaceAll('-', '_')}`;
+    const suffix = from.slice(0, 10).replaceAll('-', '_');
     // One that was detached is attached again: its day is needed. Made apart and then attached: unlike `create table …
     // partition of`, that does not lock out readers. Looked up in pg_class, because to_regclass may answer from a cache
     // that is older than the lock.
+    const made = TABLES.map((table) => {
+      const partition = `${table}_${suffix}`;
+      return `
+      if not exists (select from pg_class where relname = '${partition}' and relnamespace = current_schema()::regnamespace) then
+        create table ${partition} (like ${table} including all);
+      end if;
+      if not exists (select from pg_inherits where inhrelid = '${partition}'::regclass and inhparent = '${table}'::regclass) then
+        alter table ${table} attach partition ${partition} for values from ('${from}') to ('${to}');
+      end if;`;
+    });
     await this.#pool.query(`do $$ begin
-      perform pg_advisory_xact_lock(${LOCK_ID});
-      if not exists (select from pg_class where relname = '${table}' and relnamespace = current_schema()::regnamespace) then
-        create table ${table} (like ad_minute including all);
-      end if;
-      if not exists (select from pg_inherits where inhrelid = '${table}'::regclass and inhparent = 'ad_minute'::regclass) then
-        alter table ad_minute attach partition ${table} for values from ('${from}') to ('${to}');
-      end if;
+      perform pg_advisory_xact_lock(${LOCK_ID});${made.join('')}
     end $$`);
   }
 }

@@ -8,7 +8,8 @@ import { COUNT_COLUMNS, eachCount } from './countColumns.ts';
 export const BOOKED = `
   booked as (
     insert into adjustment as stored (ad_id, minute, booked_in, ${eachCount((column) => column)})
-    select ad_id, minute, closed_through, ${eachCount((column) => column)} from delta where closed
+    select ad_id, minute, closed_through, ${eachCount((column) => column)} from delta
+    where closed and (select count(*) from counted) >= 0
     on conflict (ad_id, minute, booked_in) do update set
       ${eachCount((column) => `${column} = stored.${column} + excluded.${column}`)}
     returning ad_id, minute, booked_in, ${eachCount((column) => column)}
@@ -39,6 +40,6 @@ export const LATE_RESTATED = `
   ), restated as (
     insert into restatement (cause, rule_set_version, streams, late, ad_id, minute,
       ${eachCount((column) => `before_${column}`)}, ${eachCount((column) => `after_${column}`)}, revision, booked_in)
-    select 'LATE', version, $26::jsonb, 0, ad_id, minute, ${BEFORE_AND_AFTER}, revision, booked_in
+    select 'LATE', version, $37::jsonb, 0, ad_id, minute, ${BEFORE_AND_AFTER}, revision, booked_in
     from changed join delta using (ad_id, minute)
   )`;

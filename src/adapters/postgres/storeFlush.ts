@@ -8,11 +8,12 @@
  */
 import type { Pool } from 'pg';
 import type { Flush, FlushOutcome } from '../../domain/flush.ts';
-import { numberArray } from './arrayLiteral.ts';
+import { numberArray, textArray } from './arrayLiteral.ts';
 import { COUNT_COLUMNS, eachCount } from './countColumns.ts';
 import type { DayPartitions } from './dayPartitions.ts';
 import { BOOKED, LATE_RESTATED } from './lateRows.ts';
 import { exactNumber } from './pool.ts';
+import { DISPOSITION_COLUMNS, eachDisposition, rolledUp } from './rollupRows.ts';
 
 /** Tries to get a view of the counts that is no older than the last closing of a period. */
 const VIEWS_MAX = 10;
@@ -27,7 +28,7 @@ const MOVED = `
   )`;
 
 /** @param more further columns of the rows, and the arrays with their values */
-function delta(more?: { readonly columns: string; readonly values: string }): string {
+function given(more?: { readonly columns: string; readonly values: string }): string {
   const columns = `${eachCount((column) => column)}${more === undefined ? '' : `, ${more.columns}`}`;
   const values = `${eachCount((_, index) => `$${index + 11}::bigint[]`)}${more === undefined ? '' : `, ${more.values}`}`;
   return `
@@ -35,6 +36,13 @@ function delta(more?: { readonly columns: string; readonly values: string }): st
     from unnest($9::text[], $10::bigint[], ${values}) as row (ad_id, minute, ${columns})
     where exists (select from moved)`;
 }
+
+const GIVEN_ROLLUP = `
+    select ad_id, kind, to_timestamp(quarter) as quarter, value, value2, ${eachDisposition((column) => column)}
+    from unnest($25::text[], $26::smallint[], $27::bigint[], $28::text[], $29::text[],
+      ${eachDisposition((_, index) => `$${index + 30}::bigint[]`)})
+      as row (ad_id, kind, quarter, value, value2, ${eachDisposition((column) => column)})
+    where exists (select from moved)`;
 
 const ADDED = eachCount((column) => `${column} = stored.${column} + excluded.${column}`);
 
@@ -55,13 +63,17 @@ const STORE = {
   with held as (
     select watched_through from settlement limit 1 for share
   ), open as (
-    select from held where $25::bigint is null or to_timestamp($25::bigint) >= watched_through
-  ), ${MOVED}, counted as (
-    insert into ad_minute as stored (ad_id, minute, ${eachCount((column) => column)})
-    ${delta()}
+    select from held where $36::bigint is null or to_timestamp($36::bigint) >= watched_through
+  ), ${MOVED}, delta as (
+    select given.*, false as watched, false as closed from (${given()}) as given
     order by ad_id collate "C", minute
+  ), rollup as (${GIVEN_ROLLUP}
+  ), counted as (
+    insert into ad_minute as stored (ad_id, minute, ${eachCount((column) => column)})
+    select ad_id, minute, ${eachCount((column) => column)} from delta
     on conflict (ad_id, minute) do update set ${ADDED}
-  ), ${BURIED}
+    returning 1
+  ), ${rolledUp('$1::integer')}, ${BURIED}
   select (select count(*) from moved) as moved, exists (select from open) as open`,
 };
 
@@ -76,14 +88,16 @@ const STORE_LATE = {
     select * from held where closed_through = (select closed_through from settlement)
   ), ${MOVED}, delta as (
     select given.*, minute < watched_through as watched, minute < closed_through as closed, closed_through
-    from (${delta({ columns: 'version', values: '$25::integer[]' })}) as given cross join open
+    from (${given({ columns: 'version', values: '$36::integer[]' })}) as given cross join open
     order by ad_id collate "C", minute
+  ), rollup as (
+    select given.* from (${GIVEN_ROLLUP}) as given cross join open where quarter >= closed_through
   ), counted as (
     insert into ad_minute as stored (ad_id, minute, ${eachCount((column) => column)}, revision)
     select ad_id, minute, ${eachCount((column) => column)}, watched::integer from delta where not closed
     on conflict (ad_id, minute) do update set ${ADDED}, revision = stored.revision + excluded.revision
     returning ad_id, minute, ${eachCount((column) => column)}, revision
-  ), ${BOOKED}, ${LATE_RESTATED}, ${BURIED}
+  ), ${BOOKED}, ${rolledUp('$1::integer')}, ${LATE_RESTATED}, ${BURIED}
   select (select count(*) from moved) as moved, exists (select from open) as open`,
 };
 
@@ -143,7 +157,7 @@ function streamsOf({ shard, incarnation, floor, newFloor }: Flush): string {
 }
 
 function parameters(flush: Flush): unknown[] {
-  const { rows, deadLetters } = flush;
+  const { rows, rollups, deadLetters } = flush;
   return [
     flush.shard,
     flush.epoch,
@@ -153,7 +167,7 @@ function parameters(flush: Flush): unknown[] {
     Math.floor(flush.arrivedThroughMs),
     flush.records,
     flush.duplicates,
-    rows.map(({ adId }) => adId),
+    textArray(rows.map(({ adId }) => adId)),
     numberArray(rows.map(({ minute }) => minute / 1000)),
     ...COUNT_COLUMNS.map(([name]) => numberArray(rows.map(({ counts }) => counts[name]))),
     deadLetters.map(({ sequence }) => sequence),
@@ -162,5 +176,11 @@ function parameters(flush: Flush): unknown[] {
     deadLetters.map(({ bytes }) => Buffer.from(bytes)),
     flush.incarnation,
     flush.claim,
+    textArray(rollups.map(({ adId }) => adId)),
+    numberArray(rollups.map(({ kind }) => kind)),
+    numberArray(rollups.map(({ quarter }) => quarter / 1000)),
+    textArray(rollups.map(({ value }) => value)),
+    textArray(rollups.map(({ value2 }) => value2)),
+    ...DISPOSITION_COLUMNS.map(([name]) => numberArray(rollups.map((row) => row[name]))),
   ];
 }

@@ -34,11 +34,11 @@ export async function openLedger(): Promise<Ledger> {
 /** Back to what `openLedger` gives, in a fraction of its time. */
 export async function emptyLedger({ pool }: Ledger): Promise<void> {
   const { rows } = await pool.query<{ name: string }>(
-    `select inhrelid::regclass::text as name from pg_inherits where inhparent = 'ad_minute'::regclass`,
+    `select inhrelid::regclass::text as name from pg_inherits join pg_class on pg_class.oid = inhparent and relkind = 'p'`,
   );
   for (const { name } of rows) await pool.query(`drop table ${name}`);
   await pool.query(
-    'truncate shard, actor_node, dead_letter, ad, restatement, adjustment, settled, drift, billing_period',
+    'truncate shard, shard_minute, actor_node, dead_letter, ad, restatement, adjustment, settled, drift, billing_period',
   );
   await pool.query('update reconcile_run set run = 0, chunk = 0');
   await pool.query(
@@ -79,6 +79,7 @@ export function flushOf(changes: Partial<Flush>): Flush {
     arrivedThroughMs: MINUTE,
     rows: [],
     ruleSetVersions: (changes.rows ?? []).map(() => 1),
+    rollups: [],
     records: 0,
     duplicates: 0,
     deadLetters: [],

@@ -217,6 +217,7 @@ class Flusher {
         arrivedThroughMs: 0,
         rows,
         ruleSetVersions: rows.map(() => 1),
+        rollups: [],
         records: rows.length,
         duplicates: 0,
         deadLetters: [],

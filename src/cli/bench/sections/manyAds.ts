@@ -1,7 +1,9 @@
 /** Part c: whether the cost of a click grows with the number of ads. */
+
 import { heapStats } from 'bun:jsc';
 import { max } from 'simple-statistics';
 import { ShardCounts } from '../../../actors/shardCounts.ts';
+import { NO_DIMENSIONS } from '../../../domain/dimensions.ts';
 import { seededRandom } from '../../demo/sampleTraffic.ts';
 import { formatCount } from '../../format.ts';
 import { type Bench, inTurn, type Section, scaled } from '../bench.ts';
@@ -117,7 +119,12 @@ function activeAdBytes(bench: Bench): number[] {
       counts.count(
         {
           clicks: [
-            { facts: { ...facts, adId: adId(number) }, judgement: { kind: 'billable' }, minute: minuteMs },
+            {
+              facts: { ...facts, adId: adId(number) },
+              record: { dimensions: NO_DIMENSIONS },
+              judgement: { kind: 'billable' },
+              minute: minuteMs,
+            },
           ],
           deadLetters: [],
         },
