@@ -1,9 +1,10 @@
 /**
  * Asking an owner for counts that it has not flushed yet: a request over NATS to the actors process by its name,
- * answered with one message a shard, or several where a shard's rows do not fit one, and an empty one at the end.
+ * answered with one message a shard, or several where its rows do not fit one, and an empty one at the end.
  */
 import { type NatsConnection, RequestStrategy, type Subscription } from 'nats';
 import type { LiveDelta, LiveRequest, LiveRow } from '../../domain/aggregates.ts';
+import type { RollupRow } from '../../domain/dimensions.ts';
 
 const SUBJECT_PREFIX = 'live.';
 /**
@@ -11,6 +12,8 @@ const SUBJECT_PREFIX = 'live.';
  * the rest of a row has less than 180.
  */
 const ROWS_MAX = 2_000;
+/** As ROWS_MAX: the values of a row have at most 253 bytes, of which JSON may make six each (control characters). */
+const ROLLUPS_MAX = 400;
 
 function subject(node: string): string {
   // Dots would split the name into subject tokens.
@@ -44,10 +47,15 @@ export function serveLiveDeltas(
 }
 
 function* parts(delta: LiveDelta): Generator<LiveDelta> {
-  for (let from = 0; from === 0 || from < delta.rows.length; from += ROWS_MAX) {
-    yield { ...delta, rows: delta.rows.slice(from, from + ROWS_MAX) };
-  }
+  const { rows, rollups } = delta;
+  for (let from = 0; from === 0 || from < rows.length; from += ROWS_MAX)
+    yield { ...delta, rows: rows.slice(from, from + ROWS_MAX), rollups: [] };
+  for (let from = 0; from < rollups.length; from += ROLLUPS_MAX)
+    yield { ...delta, rows: [], rollups: rollups.slice(from, from + ROLLUPS_MAX) };
 }
+
+/** A delta whose parts are put together. */
+type Growing = LiveDelta & { readonly rows: LiveRow[]; readonly rollups: RollupRow[] };
 
 /** The unflushed deltas of all shards of `node`; undefined where it did not answer in time. */
 export async function askLiveDeltas(
@@ -56,7 +64,7 @@ export async function askLiveDeltas(
   request: LiveRequest,
   timeoutMs: number,
 ): Promise<LiveDelta[] | undefined> {
-  const deltas = new Map<number, LiveDelta & { rows: LiveRow[] }>();
+  const deltas = new Map<number, Growing>();
   try {
     const replies = await connection.requestMany(subject(node), JSON.stringify(request), {
       strategy: RequestStrategy.SentinelMsg,
@@ -64,10 +72,11 @@ export async function askLiveDeltas(
     });
     for await (const reply of replies) {
       if (reply.data.length === 0) return [...deltas.values()];
-      const part = reply.json<LiveDelta & { rows: LiveRow[] }>();
+      const part = reply.json<Growing>();
       const known = deltas.get(part.shard);
+      known?.rows.push(...part.rows);
+      known?.rollups.push(...part.rollups);
       if (known === undefined) deltas.set(part.shard, part);
-      else known.rows.push(...part.rows);
     }
   } catch {
     // No such process, or no connection: it did not answer.

@@ -7,6 +7,7 @@ import { announceChange, onOwnershipChange } from '../../../src/adapters/nats/ow
 import type { LiveDelta, LiveRequest, LiveRow } from '../../../src/domain/aggregates.ts';
 import type { RateAnnouncement } from '../../../src/domain/announcedRates.ts';
 import { ANNOUNCED_ADS_MAX } from '../../../src/domain/clickRates.ts';
+import type { RollupRow } from '../../../src/domain/dimensions.ts';
 import { AD_ID_BYTES_MAX } from '../../../src/domain/limits.ts';
 import { startNats } from '../../support/nats.ts';
 import type { OwnServer } from '../../support/ownServer.ts';
@@ -112,6 +113,25 @@ describe('live deltas', () => {
     // Not compared as a whole: a difference would be printed with all its rows.
     expect(answer?.[0]?.rows).toHaveLength(rows.length);
     expect(answer?.[0]?.rows.at(-1)).toEqual(rows.at(-1));
+  });
+
+  test('rollups of the longest values, with every character escaped, come through beside the rows', async () => {
+    const rollups = Array.from({ length: 3_000 }, (_, index): RollupRow => {
+      const { minute: quarter, ...counts } = row('"'.repeat(AD_ID_BYTES_MAX), index * 900_000, 2 ** 21);
+      return { ...counts, quarter, kind: 2, value: '\u0001'.repeat(128), value2: '\u0001'.repeat(16) };
+    });
+    const deltas = [
+      { ...deltaOf(1, [row('ad', 0)]), rollups },
+      { ...deltaOf(2, []), rollups: rollups.slice(0, 1) },
+    ];
+    const requests: LiveRequest[] = [];
+    serve('rollups', (request) => {
+      requests.push(request);
+      return deltas;
+    });
+    const request = { adIds: undefined, fromMs: 0, toMs: 900_000, kind: 2 } as const;
+    expect(Bun.deepEquals(await ask('rollups', LONG_MS, request), deltas)).toBe(true);
+    expect(requests).toEqual([request]);
   });
 
   test('many that ask at once get each their own answer', async () => {
