@@ -2,7 +2,7 @@
  * Who sends clicks: ad servers, which send again with the same ids until they are answered (and sometimes though they
  * were), and people, who come again with another click on the same impression. Remembers what was answered.
  */
-import type { ClickRecord } from '../../src/domain/clickRecord.ts';
+import type { ClickContext, ClickRecord } from '../../src/domain/clickRecord.ts';
 import type { Position } from '../../src/domain/position.ts';
 import { recordOf, uuid7At } from '../support/clicks.ts';
 import type { SimGateway } from './simGateway.ts';
@@ -12,6 +12,18 @@ import { RULES } from './world.ts';
 const ANSWER_MS = 6_000;
 const AGAIN_MS = 4_000;
 const TRIES_MAX = 12;
+/** What may be known of a click; empty: it is not. */
+const SHOWN = {
+  country: ['', 'DE', 'FR'],
+  region: ['', 'Bayern'],
+  deviceType: ['', 'mobile', 'desktop'],
+  os: ['', 'Linux'],
+  browser: ['', 'Firefox'],
+  referrer: ['', 'https://news.example/1', 'https://news.example/2', 'https://www.other.example/'],
+  publisherId: ['', 'paper'],
+  placementId: ['', 'top'],
+  creativeId: ['', 'banner'],
+} as const;
 /** People click on what they see now. */
 const IMPRESSIONS_SHOWN = 6;
 
@@ -67,7 +79,13 @@ export class Clickers {
       impressionId: impression?.id,
       eventTimeMs: nowMs - random.below(3_000),
       test: random.chance(0.05),
+      ...(random.chance(0.2) ? {} : this.#context()),
     });
+  }
+
+  #context(): Partial<ClickContext> {
+    const { random } = this.#world;
+    return Object.fromEntries(Object.entries(SHOWN).map(([name, values]) => [name, random.pick(values)]));
   }
 
   #impression(): Impression {

@@ -309,4 +309,37 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'a receipt that names another click',
     edits: [{ file: 'src/gateway/groupCommit.ts', from: 'firstIndex += records.length;', to: '' }],
   },
+  {
+    name: 'a flush tried again that adds its rollups again',
+    edits: [
+      {
+        file: LEDGER,
+        from: "if (sameOwner && row.floor === flush.newFloor) return { kind: 'stored' };",
+        to: `if (sameOwner && row.floor === flush.newFloor) {
+        this.#addRollups(flush.rollups);
+        return { kind: 'stored' };
+      }`,
+      },
+    ],
+  },
+  {
+    name: 'the dimensions of a click of an earlier quarter of an hour left out',
+    edits: [
+      {
+        file: 'src/domain/rollupCounts.ts',
+        from: 'if (dimensions === NO_DIMENSIONS) return 0;',
+        to: 'if (dimensions === NO_DIMENSIONS || this.#quarters.some(({ quarter }) => quarter > minute)) return 0;',
+      },
+    ],
+  },
+  {
+    name: "one page's site taken for all with the same other values",
+    edits: [
+      {
+        file: 'src/adapters/nats/dimensionsCache.ts',
+        from: 'const known = bySite.get(site);',
+        to: 'const [known] = bySite.values();',
+      },
+    ],
+  },
 ];

@@ -2,13 +2,14 @@
  * What must come out, found the plain way: whole texts as keys, everything remembered, no hash, no route and no judge
  * of the code that is examined. It looks at what stands on the streams and at what was answered.
  */
-import { decodeClickBatch } from '../../src/adapters/nats/clickBatchCodec.ts';
-import type { ClickFacts } from '../../src/domain/clickRecord.ts';
+import { decodeClickBatch, decodeClickRecord } from '../../src/adapters/nats/clickBatchCodec.ts';
+import type { ClickFacts, ClickRecord } from '../../src/domain/clickRecord.ts';
 import type { RuleSet } from '../../src/domain/ruleSet.ts';
 import type { StreamMessage } from '../../src/domain/streamMessage.ts';
 import {
   countClick,
   type Disposition,
+  type DispositionCounts,
   emptyCounts,
   type WindowCounts,
 } from '../../src/domain/windowCounts.ts';
@@ -22,6 +23,8 @@ export interface ShardExpectation {
 export interface Expectation {
   /** By `minute ad_id`. */
   readonly counts: Map<string, WindowCounts>;
+  /** By `kind quarter ad_id value value2`, with NUL between. */
+  readonly rollups: Map<string, DispositionCounts>;
   readonly shards: Map<number, ShardExpectation>;
   /** Every click_id on the streams, as hexadecimal digits. */
   readonly clickIds: Set<string>;
@@ -33,7 +36,13 @@ export function expectationOf(
   streams: ReadonlyMap<number, readonly StreamMessage[]>,
   rules: RuleSet,
 ): Expectation {
-  const expectation: Expectation = { counts: new Map(), shards: new Map(), clickIds: new Set(), split: [] };
+  const expectation: Expectation = {
+    counts: new Map(),
+    rollups: new Map(),
+    shards: new Map(),
+    clickIds: new Set(),
+    split: [],
+  };
   const shardOf = new Map<string, number>();
   for (const [shard, messages] of streams) {
     const sums: ShardExpectation = { records: 0, duplicates: 0, deadLetters: 0 };
@@ -41,7 +50,7 @@ export function expectationOf(
     const memory = new Memory(Math.floor(rules.dedupHorizonMs / 1000));
     for (const { bytes, timestampMs } of messages) {
       memory.advance(Math.floor(timestampMs / 1000));
-      for (const { facts } of decodeClickBatch(bytes)?.records ?? [{ facts: undefined }]) {
+      for (const { facts, bytes: record } of decodeClickBatch(bytes)?.records ?? [NO_RECORD]) {
         sums.records += 1;
         if (facts === undefined) {
           sums.deadLetters += 1;
@@ -54,24 +63,33 @@ export function expectationOf(
           shardOf.set(identity, known);
         }
         expectation.clickIds.add(facts.clickId.toHex());
-        if (!countOne(expectation.counts, memory, identity, facts, rules)) sums.duplicates += 1;
+        const counted = countOne(expectation.counts, memory, identity, facts, rules);
+        if (counted === undefined) sums.duplicates += 1;
+        else countDimensions(expectation.rollups, decodeClickRecord(record), counted);
       }
     }
   }
   return expectation;
 }
 
-/** false: a duplicate, which is in no window. */
+const NO_RECORD = { facts: undefined, bytes: new Uint8Array(0) };
+
+interface Counted {
+  readonly disposition: Disposition;
+  readonly bookedMs: number;
+}
+
+/** undefined: a duplicate, which is in no window. */
 function countOne(
   counts: Map<string, WindowCounts>,
   memory: Memory,
   identity: string,
   facts: ClickFacts,
   rules: RuleSet,
-): boolean {
+): Counted | undefined {
   const refused = refusalOf(facts, rules);
   const seen = memory.see(identity, facts.clickId.toHex(), refused === undefined);
-  if (seen.click) return false;
+  if (seen.click) return undefined;
   const disposition = refused ?? (seen.identity ? 'REPEAT' : 'VALID');
   const lateMs = facts.receivedMs - facts.eventTimeMs;
   const isBelievable = lateMs >= -rules.maxFutureSkewMs && lateMs <= rules.maxEventAgeMs;
@@ -80,7 +98,34 @@ function countOne(
   const window = counts.get(key) ?? emptyCounts();
   countClick(window, facts.clickId, disposition);
   counts.set(key, window);
-  return true;
+  return { disposition, bookedMs };
+}
+
+/** Each kind with its values in a few words; simulated referrers are whole URLs. */
+function countDimensions(
+  rollups: Map<string, DispositionCounts>,
+  click: ClickRecord | undefined,
+  { disposition, bookedMs }: Counted,
+): void {
+  if (click === undefined) throw new Error('a click that was counted cannot be read');
+  const site = click.referrer === '' ? '' : new URL(click.referrer).hostname.replace('www.', '');
+  const kinds: readonly (readonly [kind: number, value: string, value2?: string])[] = [
+    [1, click.country, click.deviceType],
+    [2, click.publisherId, click.country],
+    [3, click.region],
+    [4, click.os],
+    [5, click.browser],
+    [6, site],
+    [7, click.placementId],
+    [8, click.creativeId],
+  ];
+  for (const [kind, value, value2 = ''] of kinds) {
+    if (value === '' && value2 === '') continue;
+    const key = [kind, bookedMs - (bookedMs % 900_000), click.adId, value, value2].join('\0');
+    const counts = rollups.get(key) ?? { valid: 0, repeat: 0, givt: 0, sivt: 0, defective: 0, test: 0 };
+    counts[disposition.toLowerCase() as keyof DispositionCounts] += 1;
+    rollups.set(key, counts);
+  }
 }
 
 function identityOf({ adId, impressionId, clickId }: ClickFacts): string {

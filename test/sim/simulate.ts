@@ -4,7 +4,7 @@
  */
 import { decodeClickBatch } from '../../src/adapters/nats/clickBatchCodec.ts';
 import type { Position } from '../../src/domain/position.ts';
-import { addCounts, emptyCounts, type WindowCounts } from '../../src/domain/windowCounts.ts';
+import { addCounts, emptyCounts, emptyDispositions } from '../../src/domain/windowCounts.ts';
 import { Chaos, makeGood } from './chaos.ts';
 import { Clickers } from './clickers.ts';
 import { type Expectation, expectationOf } from './oracle.ts';
@@ -100,7 +100,8 @@ function compare(world: World, clickers: Clickers): string[] {
     ...[...expected.clickIds]
       .filter((clickId) => !clickers.sent.has(clickId))
       .map((clickId) => `the click ${clickId} was never sent`),
-    ...compareCounts(world.ledger.counts, expected.counts),
+    ...compareCounts('window', world.ledger.counts, expected.counts, emptyCounts),
+    ...compareCounts('rollup', world.ledger.rollups, expected.rollups, emptyDispositions),
     ...compareShards(world, expected),
   ];
 }
@@ -110,15 +111,15 @@ function clickAt({ streams }: World, { shard, sequence, index }: Position): stri
   return decodeClickBatch(message?.bytes ?? new Uint8Array())?.records[index]?.facts?.clickId.toHex();
 }
 
-function compareCounts(
-  stored: ReadonlyMap<string, Readonly<WindowCounts>>,
-  expected: ReadonlyMap<string, Readonly<WindowCounts>>,
+function compareCounts<Counts>(
+  what: string,
+  stored: ReadonlyMap<string, Counts>,
+  expected: ReadonlyMap<string, Counts>,
+  none: () => Counts,
 ): string[] {
-  return [...new Set([...stored.keys(), ...expected.keys()])].flatMap((window) => {
-    const [have, want] = [stored.get(window) ?? emptyCounts(), expected.get(window) ?? emptyCounts()];
-    return JSON.stringify(have) === JSON.stringify(want)
-      ? []
-      : [`window ${window} is ${JSON.stringify(have)}, expected ${JSON.stringify(want)}`];
+  return [...new Set([...stored.keys(), ...expected.keys()])].flatMap((key) => {
+    const [have, want] = [stored, expected].map((counts) => JSON.stringify(counts.get(key) ?? none()));
+    return have === want ? [] : [`${what} ${key.replaceAll('\0', ' ')} is ${have}, expected ${want}`];
   });
 }
 

@@ -10,9 +10,17 @@ import type { Ledger } from '../../src/actors/ports.ts';
 import type { OwnedCheckpoint, StoredAggregates, StoredRow } from '../../src/domain/aggregates.ts';
 import type { Checkpoint, Heartbeat, Hold, ShardToClaim } from '../../src/domain/checkpoint.ts';
 import type { DeadLetter } from '../../src/domain/deadLetter.ts';
+import type { RollupRow } from '../../src/domain/dimensions.ts';
 import type { Flush, FlushOutcome } from '../../src/domain/flush.ts';
 import { bucketStart, type Granularity } from '../../src/domain/granularity.ts';
-import { addCounts, emptyCounts, type WindowCounts } from '../../src/domain/windowCounts.ts';
+import {
+  addCounts,
+  addDispositions,
+  type DispositionCounts,
+  emptyCounts,
+  emptyDispositions,
+  type WindowCounts,
+} from '../../src/domain/windowCounts.ts';
 import { Trouble } from './trouble.ts';
 import { UNSETTLED } from './unsettled.ts';
 
@@ -35,13 +43,21 @@ interface State {
   readonly shards: Map<number, ShardRow>;
   /** By `minute ad_id`. */
   readonly counts: Map<string, WindowCounts>;
+  /** By `kind quarter ad_id value value2`, with NUL between. */
+  readonly rollups: Map<string, DispositionCounts>;
   readonly deadLetters: (DeadLetter & { readonly shard: number })[];
 }
 
 export class MemoryLedger {
   readonly trouble = new Trouble();
   readonly #clock: () => number;
-  #state: State = { nodes: new Map(), shards: new Map(), counts: new Map(), deadLetters: [] };
+  #state: State = {
+    nodes: new Map(),
+    shards: new Map(),
+    counts: new Map(),
+    rollups: new Map(),
+    deadLetters: [],
+  };
 
   /** @param clock the database's, milliseconds since the Unix epoch */
   constructor(clock: () => number) {
@@ -65,6 +81,11 @@ export class MemoryLedger {
   /** Every window's counts by `minute ad_id`. */
   get counts(): ReadonlyMap<string, Readonly<WindowCounts>> {
     return this.#state.counts;
+  }
+
+  /** Every rollup's counts by `kind quarter ad_id value value2`, with NUL between. */
+  get rollups(): ReadonlyMap<string, Readonly<DispositionCounts>> {
+    return this.#state.rollups;
   }
 
   get deadLetters(): readonly (DeadLetter & { readonly shard: number })[] {
@@ -202,8 +223,21 @@ export class MemoryLedger {
       addCounts(sum, counts);
       this.#state.counts.set(key, sum);
     }
+    this.#addRollups(flush.rollups);
     for (const letter of flush.deadLetters) this.#state.deadLetters.push({ shard: flush.shard, ...letter });
     return { kind: 'stored' };
+  }
+
+  #addRollups(rollups: readonly RollupRow[]): void {
+    const added = new Set<string>();
+    for (const { kind, quarter, adId, value, value2, ...counts } of rollups) {
+      const key = [kind, quarter, adId, value, value2].join('\0');
+      if (added.has(key)) throw new Error('a flush holds two rows of the same rollup');
+      added.add(key);
+      const sum = this.#state.rollups.get(key) ?? emptyDispositions();
+      addDispositions(sum, counts);
+      this.#state.rollups.set(key, sum);
+    }
   }
 
   /** Renews the node's row, or removes it; the names of those that live. */
