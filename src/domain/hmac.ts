@@ -11,18 +11,22 @@ const TEXT_BYTES_MAX = 2_048;
 /** No character of a JavaScript string takes more. */
 const UTF8_BYTES_MAX = 3;
 
+// Scratch space of all keys for one call; everything here is synchronous.
+const scratch = Buffer.alloc(BLOCK_BYTES + TEXT_BYTES_MAX);
+/** Views of its beginning, by the lengths of their texts: making one costs a tenth of the whole. */
+const views: Uint8Array[] = [];
+/** The block that stands at its beginning now. */
+let standing: Uint8Array | undefined;
+
 export class Hmac {
-  readonly #inner = Buffer.alloc(BLOCK_BYTES + TEXT_BYTES_MAX);
+  readonly #inner = new Uint8Array(BLOCK_BYTES).fill(INNER);
   readonly #outer = new Uint8Array(BLOCK_BYTES + HMAC_BYTES);
   readonly #innerHash = this.#outer.subarray(BLOCK_BYTES);
   readonly #result = new Uint8Array(HMAC_BYTES);
-  /** Views of the beginning of `#inner`, by the lengths of their texts: making one costs a tenth of the whole. */
-  readonly #views: Uint8Array[] = [];
 
   constructor(key: Uint8Array) {
     const short = new Uint8Array(HMAC_BYTES);
     if (key.length > BLOCK_BYTES) Bun.SHA256.hash(key, short);
-    this.#inner.fill(INNER, 0, BLOCK_BYTES);
     this.#outer.fill(OUTER, 0, BLOCK_BYTES);
     for (const [index, byte] of (key.length > BLOCK_BYTES ? short : key).entries()) {
       this.#inner[index] = INNER ^ byte;
@@ -40,18 +44,22 @@ export class Hmac {
   #message(text: string | Uint8Array): Uint8Array {
     const bytesMax = typeof text === 'string' ? text.length * UTF8_BYTES_MAX : text.length;
     if (bytesMax > TEXT_BYTES_MAX)
-      return Buffer.concat([this.#view(0), typeof text === 'string' ? Buffer.from(text) : text]);
-    if (typeof text === 'string') return this.#view(this.#inner.write(text, BLOCK_BYTES));
-    this.#inner.set(text, BLOCK_BYTES);
-    return this.#view(text.length);
-  }
-
-  #view(length: number): Uint8Array {
-    let view = this.#views[length];
-    if (view === undefined) {
-      view = this.#inner.subarray(0, BLOCK_BYTES + length);
-      this.#views[length] = view;
+      return Buffer.concat([this.#inner, typeof text === 'string' ? Buffer.from(text) : text]);
+    if (standing !== this.#inner) {
+      scratch.set(this.#inner);
+      standing = this.#inner;
     }
-    return view;
+    if (typeof text === 'string') return viewOf(scratch.write(text, BLOCK_BYTES));
+    scratch.set(text, BLOCK_BYTES);
+    return viewOf(text.length);
   }
+}
+
+function viewOf(length: number): Uint8Array {
+  let view = views[length];
+  if (view === undefined) {
+    view = scratch.subarray(0, BLOCK_BYTES + length);
+    views[length] = view;
+  }
+  return view;
 }

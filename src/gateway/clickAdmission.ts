@@ -14,6 +14,7 @@ import {
   fits,
   isId,
 } from '../domain/limits.ts';
+import type { MonthlySalt } from '../domain/monthlySalt.ts';
 import { parseUuid7, uuid7TimeMs } from '../domain/uuid7.ts';
 import { userKey } from './userKey.ts';
 
@@ -28,7 +29,7 @@ export interface AdmissionContext {
   readonly source: string;
   /** When the gateway received it, milliseconds since the Unix epoch. */
   readonly receivedMs: number;
-  readonly userKeySalt: Uint8Array;
+  readonly userKeySalt: MonthlySalt;
 }
 
 /** Checks everything but that the ad exists. */
@@ -66,11 +67,12 @@ function toRecord(
   impressionId: Uint8Array | undefined,
   context: AdmissionContext,
 ): ClickRecord {
+  const eventTimeMs = click.event_time_ms === 0 ? uuid7TimeMs(clickId) : click.event_time_ms;
   return {
     clickId,
     impressionId,
     adId: click.ad_id,
-    eventTimeMs: click.event_time_ms === 0 ? uuid7TimeMs(clickId) : click.event_time_ms,
+    eventTimeMs,
     receivedMs: context.receivedMs,
     channel: 'GRPC',
     signature: 'NOT_CHECKED',
@@ -78,7 +80,7 @@ function toRecord(
     prefetch: false,
     test: click.test,
     userAgent: click.user_agent,
-    userKey: userKey(context.userKeySalt, {
+    userKey: userKey(context.userKeySalt, eventTimeMs, {
       userId: click.user_id,
       ip: click.ip,
       userAgent: click.user_agent ?? '',

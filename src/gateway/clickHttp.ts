@@ -9,6 +9,7 @@
 import type { Ad } from '../domain/ad.ts';
 import { type ClickRecord, EMPTY_CONTEXT, type SignatureCheck } from '../domain/clickRecord.ts';
 import { AD_ID_BYTES_MAX, cut, isId, REFERRER_BYTES_MAX, USER_AGENT_BYTES_MAX } from '../domain/limits.ts';
+import type { MonthlySalt } from '../domain/monthlySalt.ts';
 import { isSignedBy } from '../domain/signature.ts';
 import type { SigningKey } from '../domain/signingKey.ts';
 import { formatUuid, parseUuid7, uuid7TimeMs } from '../domain/uuid7.ts';
@@ -26,7 +27,7 @@ export interface ClickHttpParts {
   /** Returns when the clicks are durable. @throws UnavailableError, OverloadedError */
   readonly clickLog: { append(clicks: readonly ClickRecord[]): Promise<unknown> };
   readonly signingKeys: readonly SigningKey[];
-  readonly userKeySalt: Uint8Array;
+  readonly userKeySalt: MonthlySalt;
   readonly clickUrlTtlMs: number;
   /** Milliseconds since the Unix epoch. */
   readonly clock: () => number;
@@ -105,7 +106,7 @@ export class ClickHttp {
       prefetch: isPrefetch(headers),
       test: false,
       userAgent,
-      userKey: userKey(userKeySalt, { userId: '', ip: address, userAgent }),
+      userKey: userKey(userKeySalt, receivedMs, { userId: '', ip: address, userAgent }),
       referrer: cut(headers.get('referer') ?? '', REFERRER_BYTES_MAX),
     };
   }

@@ -11,6 +11,7 @@ import type { ClickIngestServiceHandlers } from '../contract/generated/clickledg
 import type { IngestResult } from '../contract/generated/clickledger/v1/IngestResult.ts';
 import type { ClickRecord } from '../domain/clickRecord.ts';
 import { CLICKS_A_REQUEST_MAX, fits, SOURCE_BYTES_MAX } from '../domain/limits.ts';
+import type { MonthlySalt } from '../domain/monthlySalt.ts';
 import { WrittenClick } from '../domain/writtenClick.ts';
 import type { AdDirectory } from './adDirectory.ts';
 import { explainError } from './callErrors.ts';
@@ -28,7 +29,7 @@ const STREAM_REQUESTS_MAX = 16;
 export interface IngestParts {
   readonly ads: AdDirectory;
   readonly clickLog: Pick<ClickLog, 'append'>;
-  readonly userKeySalt: Uint8Array;
+  readonly userKeySalt: MonthlySalt;
   /** Milliseconds since the Unix epoch. */
   readonly clock: () => number;
   readonly log: Log;

@@ -21,6 +21,7 @@ import { runProcess } from '../adapters/system/lifecycle.ts';
 import { createLog, logReady } from '../adapters/system/log.ts';
 import { followReadiness, succeedsWithin } from '../adapters/system/readiness.ts';
 import { systemTimers } from '../adapters/system/timers.ts';
+import { MonthlySalt } from '../domain/monthlySalt.ts';
 import { AdDirectory } from './adDirectory.ts';
 import { catalogService } from './catalogService.ts';
 import { ClickHttp, nothingThere } from './clickHttp.ts';
@@ -30,7 +31,6 @@ import { ingestService } from './ingestService.ts';
 import { LeftSpools } from './leftSpools.ts';
 import type { AdStore } from './ports.ts';
 import { readiness } from './readiness.ts';
-import { personHash } from './userKey.ts';
 
 /** Looking an ad up is in the way of a click. */
 const STATEMENT_TIMEOUT_MS = 4_000;
@@ -101,7 +101,8 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
     log,
   });
   onRates(nats, (announcement) => hotAds.hear(announcement));
-  const shared = { ads, clickLog, userKeySalt: config.userKeySalt, clock: systemClock, log };
+  const userKeySalt = new MonthlySalt(config.userKeySalt);
+  const shared = { ads, clickLog, userKeySalt, clock: systemClock, log };
 
   const waiting = () => spool.bytes + leftSpools.bytes;
   const ready = async () =>
@@ -111,7 +112,7 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
     });
   const draining = new AbortController();
   const ingest = plainIngest(ClickIngestService.service, {
-    personHash: (text) => personHash(config.userKeySalt, text),
+    userKeySalt,
     clock: systemClock,
   });
   const grpc = await startGrpcServer(

@@ -24,3 +24,12 @@ it('is what the standard says, for any key, whatever was hashed before', () => {
     }),
   );
 });
+
+it('keeps keys apart that are used in turn', () => {
+  const secrets = [1, 2, 3].map((byte) => new Uint8Array(16).fill(byte));
+  const hmacs = secrets.map((secret) => new Hmac(secret));
+  for (const one of ['a', 'b', 'x'.repeat(3_000), 'c']) {
+    for (const [index, secret] of secrets.entries())
+      expect(hmacs[index]?.of(one).toHex()).toBe(createHmac('sha256', secret).update(one).digest('hex'));
+  }
+});

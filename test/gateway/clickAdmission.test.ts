@@ -2,13 +2,18 @@
 import { describe, expect, it } from 'vitest';
 import type { Click__Output as Click } from '../../src/contract/generated/clickledger/v1/Click.ts';
 import { CLICK_TEXT_BYTES_MAX } from '../../src/domain/limits.ts';
+import { MonthlySalt } from '../../src/domain/monthlySalt.ts';
 import { formatUuid } from '../../src/domain/uuid7.ts';
 import { admitClick, refuseUnknownAd } from '../../src/gateway/clickAdmission.ts';
 import { BROWSER, NOON_MS, uuid7At } from '../support/clicks.ts';
 
 const CLICK_ID = formatUuid(uuid7At(NOON_MS, 0xabcdef));
 const IMPRESSION_ID = formatUuid(uuid7At(NOON_MS - 500, 2));
-const CONTEXT = { source: 'server-1', receivedMs: NOON_MS + 50, userKeySalt: new Uint8Array(16) };
+const CONTEXT = {
+  source: 'server-1',
+  receivedMs: NOON_MS + 50,
+  userKeySalt: new MonthlySalt(new Uint8Array(16)),
+};
 
 function clickOf(changes: Partial<Click> = {}): Click {
   return {
@@ -125,9 +130,18 @@ describe('a click that is admitted', () => {
     expect(recordOf({ user_agent: BROWSER }).userKey.length).toBe(0);
     const salted = admitClick(clickOf({ user_id: 'someone' }), {
       ...CONTEXT,
-      userKeySalt: new Uint8Array(16).fill(1),
+      userKeySalt: new MonthlySalt(new Uint8Array(16).fill(1)),
     });
     expect(salted.kind === 'admitted' && salted.record.userKey).not.toEqual(byUser.userKey);
+  });
+
+  it('knows a person by one key through a month of event times, and by another in the next', () => {
+    const july = Date.UTC(2025, 6);
+    const keyOf = (event_time_ms: number) => recordOf({ user_id: 'someone', event_time_ms }).userKey.toHex();
+    expect(keyOf(july - 1)).toBe(keyOf(Date.UTC(2025, 5)));
+    expect(keyOf(july)).not.toBe(keyOf(july - 1));
+    // Without an event time that of its id counts.
+    expect(keyOf(0)).toBe(keyOf(NOON_MS));
   });
 });
 

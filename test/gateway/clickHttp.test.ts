@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ClickRecord } from '../../src/domain/clickRecord.ts';
 import { clickUrl } from '../../src/domain/clickUrl.ts';
+import { MonthlySalt } from '../../src/domain/monthlySalt.ts';
 import type { Position } from '../../src/domain/position.ts';
 import { signClick } from '../../src/domain/signature.ts';
 import type { SigningKey } from '../../src/domain/signingKey.ts';
@@ -35,7 +36,7 @@ function setUp({ destination = 'https://shop.example/page', nowMs = NOON_MS, adI
       },
     },
     signingKeys: [KEY, OLD_KEY],
-    userKeySalt: new Uint8Array(16).fill(9),
+    userKeySalt: new MonthlySalt(new Uint8Array(16).fill(9)),
     clickUrlTtlMs: TTL_MS,
     clock: () => nowMs,
     newClickId: () => CLICK_ID,

@@ -8,10 +8,10 @@ import { decodeClickBatch } from '../../src/adapters/nats/clickBatchCodec.ts';
 import type { BatchIngestClicksResponse__Output as BatchResponse } from '../../src/contract/generated/clickledger/v1/BatchIngestClicksResponse.ts';
 import type { Click } from '../../src/contract/generated/clickledger/v1/Click.ts';
 import { CLICKS_A_REQUEST_MAX } from '../../src/domain/limits.ts';
+import { MonthlySalt } from '../../src/domain/monthlySalt.ts';
 import { formatUuid } from '../../src/domain/uuid7.ts';
 import { AdDirectory } from '../../src/gateway/adDirectory.ts';
 import { ingestService } from '../../src/gateway/ingestService.ts';
-import { personHash } from '../../src/gateway/userKey.ts';
 import { clickPathOver } from '../support/clickPath.ts';
 import { NOON_MS, RULES, uuid7At } from '../support/clicks.ts';
 import { callFrozen } from '../support/frozenGrpcClient.ts';
@@ -38,7 +38,7 @@ async function setUp() {
   const parts = {
     ads: new AdDirectory(catalog, Date.now, new SilentLog()),
     clickLog,
-    userKeySalt: new Uint8Array(16),
+    userKeySalt: new MonthlySalt(new Uint8Array(16)),
     clock: () => NOON_MS,
     log,
     draining: draining.signal,
@@ -47,7 +47,7 @@ async function setUp() {
     server.addService(
       // As the gateway serves it: plain requests are read the short way.
       plainIngest(ClickIngestService.service, {
-        personHash: (text) => personHash(parts.userKeySalt, text),
+        userKeySalt: parts.userKeySalt,
         clock: parts.clock,
       }),
       ingestService(parts),

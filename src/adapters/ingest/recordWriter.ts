@@ -8,15 +8,13 @@
 import { isUtf8 } from 'node:buffer';
 import { USER_KEY_BYTES } from '../../domain/clickRecord.ts';
 import { AD_ID_BYTES_MAX, CLICK_TEXT_BYTES_MAX } from '../../domain/limits.ts';
+import type { MonthlySalt } from '../../domain/monthlySalt.ts';
 import { UUID_BYTES, uuid7TimeMs } from '../../domain/uuid7.ts';
 import { WrittenClick } from '../../domain/writtenClick.ts';
 import { CHANNELS, DELIMITED, RECORD, tag, VARINT } from '../nats/clickFields.ts';
 import { TextCache } from '../nats/textCache.ts';
 import { writeVarint } from '../nats/varint.ts';
 import { CLICK, type ClickSlots } from './clickSlots.ts';
-
-/** A hash whose first bytes are the key of a person, of a text's UTF-8 bytes; good until the next call. */
-export type PersonHash = (text: Uint8Array) => Uint8Array;
 
 /** Beyond what stands in the click and its source: two times, the user key, longer keys of fields. */
 export const RECORD_BYTES_MORE_MAX = 64;
@@ -69,7 +67,7 @@ export class RecordWriter {
   readonly #slots: ClickSlots;
   readonly #source: Buffer;
   readonly #receivedMs: number;
-  readonly #personHash: PersonHash;
+  readonly #userKeySalt: MonthlySalt;
   readonly #target: Buffer;
   #at = 0;
   #isSound = true;
@@ -80,14 +78,14 @@ export class RecordWriter {
     slots: ClickSlots,
     source: Buffer,
     receivedMs: number,
-    personHash: PersonHash,
+    userKeySalt: MonthlySalt,
     bytesMax: number,
   ) {
     this.#bytes = bytes;
     this.#slots = slots;
     this.#source = source;
     this.#receivedMs = receivedMs;
-    this.#personHash = personHash;
+    this.#userKeySalt = userKeySalt;
     // Not out of a pool: what is written stays as long as its clicks are on their way.
     this.#target = Buffer.allocUnsafeSlow(bytesMax);
   }
@@ -104,13 +102,14 @@ export class RecordWriter {
       : this.#uuid(CLICK.impressionId, RECORD.impressionId);
     if (!this.#isSound) return this.#undo(start);
     const adId = this.#adId();
-    this.#number(RECORD.eventTimeMs, slots.eventTimeMs === 0 ? clickMs : slots.eventTimeMs);
+    const eventTimeMs = slots.eventTimeMs === 0 ? clickMs : slots.eventTimeMs;
+    this.#number(RECORD.eventTimeMs, eventTimeMs);
     this.#number(RECORD.receivedMs, this.#receivedMs);
     this.#number(RECORD.channel, channel);
     if (slots.test) this.#number(RECORD.test, 1);
     if (slots.starts[CLICK.userAgent] !== -1)
       this.#text(CLICK.userAgent, RECORD.userAgent, CLICK_TEXT_BYTES_MAX.user_agent);
-    this.#userKey();
+    this.#userKey(eventTimeMs);
     for (const [field, target, bytesMax] of TEXTS)
       if (!this.#isEmpty(field)) this.#text(field, target, bytesMax);
     if (this.#source.length > 0) {
@@ -204,13 +203,14 @@ export class RecordWriter {
   }
 
   /** As `userKey` makes it of these fields. */
-  #userKey(): void {
+  #userKey(eventTimeMs: number): void {
     const userIdBytes = this.#length(CLICK.userId);
     const ipBytes = this.#length(CLICK.ip);
     if (userIdBytes > CLICK_TEXT_BYTES_MAX.user_id || ipBytes > CLICK_TEXT_BYTES_MAX.ip)
       this.#isSound = false;
     if (!this.#isSound || userIdBytes + ipBytes === 0) return;
-    const hash = this.#personHash(userIdBytes > 0 ? this.#user() : this.#address());
+    const salt = this.#userKeySalt.at(eventTimeMs);
+    const hash = salt.of(userIdBytes > 0 ? this.#user() : this.#address());
     this.#key(RECORD.userKey, USER_KEY_BYTES);
     for (let index = 0; index < USER_KEY_BYTES; index++) this.#target[this.#at++] = hash[index] ?? 0;
   }

@@ -9,16 +9,19 @@ import type { Click } from '../../../src/contract/generated/clickledger/v1/Click
 import type { RoutedFacts } from '../../../src/domain/clickRecord.ts';
 import { clickTimeMs, impressionTimeMs } from '../../../src/domain/identity.ts';
 import { CLICK_TEXT_BYTES_MAX } from '../../../src/domain/limits.ts';
+import { MonthlySalt } from '../../../src/domain/monthlySalt.ts';
 import { formatUuid } from '../../../src/domain/uuid7.ts';
 import { WrittenClick } from '../../../src/domain/writtenClick.ts';
 import { admitClick } from '../../../src/gateway/clickAdmission.ts';
-import { personHash } from '../../../src/gateway/userKey.ts';
 import { BROWSER, NOON_MS, uuid7At } from '../../support/clicks.ts';
 
 const METHOD = ClickIngestService.service.BatchIngestClicks;
 const decode = (bytes: Buffer): BatchRequest => METHOD.requestDeserialize(bytes);
-const SALT = new Uint8Array(16).fill(3);
-const PARTS = { personHash: (text: Uint8Array) => personHash(SALT, text), clock: () => NOON_MS };
+const userKeySalt = new MonthlySalt(new Uint8Array(16).fill(3));
+const PARTS = { userKeySalt, clock: () => NOON_MS };
+
+/** Another month's user keys. */
+const JULY_MS = Date.UTC(2025, 6);
 
 const CLICK: Click = {
   click_id: formatUuid(uuid7At(NOON_MS, 1)),
@@ -35,7 +38,7 @@ const CLICK: Click = {
 function byTheLibrary(bytes: Buffer): unknown {
   const { source, clicks } = decode(bytes);
   const outcomes = clicks.map((click) => {
-    const admission = admitClick(click, { source, receivedMs: NOON_MS, userKeySalt: SALT });
+    const admission = admitClick(click, { source, receivedMs: NOON_MS, userKeySalt });
     return admission.kind === 'refused'
       ? admission.reason
       : told(admission.record, encodeClickRecord(admission.record));
@@ -50,7 +53,7 @@ function theShortWay(bytes: Buffer): unknown {
   const { source } = read;
   const outcomes = read.clicks.map((click) => {
     if (click instanceof WrittenClick) return told(click, click.record);
-    const admission = admitClick(click, { source, receivedMs: NOON_MS, userKeySalt: SALT });
+    const admission = admitClick(click, { source, receivedMs: NOON_MS, userKeySalt });
     return admission.kind === 'refused'
       ? admission.reason
       : told(admission.record, encodeClickRecord(admission.record));
@@ -105,7 +108,10 @@ const click: fc.Arbitrary<Click> = fc.record(
     click_id: uuid,
     impression_id: uuid,
     ad_id: fc.oneof({ weight: 6, arbitrary: fc.constantFrom('ad-1', 'ad-2', 'é') }, text(128)),
-    event_time_ms: fc.oneof(fc.constantFrom(0, -1, NOON_MS, 2 ** 49, 2 ** 53 - 1, 127, 128), fc.nat()),
+    event_time_ms: fc.oneof(
+      fc.constantFrom(0, -1, NOON_MS, JULY_MS - 1, JULY_MS, 2 ** 49 - 1, 2 ** 49, 2 ** 53 - 1, 127, 128),
+      fc.nat(),
+    ),
     test: fc.boolean(),
     attributes: fc.oneof(
       { weight: 4, arbitrary: fc.constant({}) },

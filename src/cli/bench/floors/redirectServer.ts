@@ -6,6 +6,7 @@
  * Its port stands in its first line of output.
  */
 import { readSettings } from '../../../adapters/environment/settings.ts';
+import { MonthlySalt } from '../../../domain/monthlySalt.ts';
 import { AdDirectory } from '../../../gateway/adDirectory.ts';
 import { ClickHttp } from '../../../gateway/clickHttp.ts';
 
@@ -30,6 +31,7 @@ function signedRedirect(): (request: Request, address: string) => Promise<Respon
   };
   const clickHttp = new ClickHttp({
     ...settings,
+    userKeySalt: new MonthlySalt(settings.userKeySalt),
     ads: new AdDirectory(store, Date.now, { error: () => undefined }),
     clickLog: { append: async () => [] },
     clock: Date.now,
