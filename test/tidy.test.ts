@@ -3,6 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { SETTINGS } from '../src/adapters/environment/settings.ts';
+import { BROWSERS, DEVICE_TYPES, OPERATING_SYSTEMS } from '../src/domain/userAgentFacts.ts';
 
 const PROJECT = path.resolve(import.meta.dirname, '..');
 const read = (file: string) => readFile(path.join(PROJECT, file), 'utf8');
@@ -71,6 +72,24 @@ describe('the contract', () => {
         if (isDefinition) expect(lines[index - 1], `${file}:${index + 1} ${line}`).toMatch(/^\s*\/\//);
       }
     }
+  });
+});
+
+describe('the words for what a user agent tells', () => {
+  test.each([
+    ['device_type', DEVICE_TYPES],
+    ['os', OPERATING_SYSTEMS],
+    ['browser', BROWSERS],
+  ])('%s: the contract names all of them, and no other', async (field, words) => {
+    const proto = await read('proto/clickledger/v1/click.proto');
+    const [, comment = ''] = new RegExp(`((?: *//[^\\n]*\\n)+) *string ${field} = 1[123];`).exec(proto) ?? [];
+    const text = comment.replaceAll(/\s*\/\/ ?/g, ' ');
+    const [, list = ''] = /one of (.*?)(?:;|\.)/.exec(text) ?? [];
+    const named = list
+      .replaceAll(/ \([^)]*\)/g, '')
+      .replace(' and other', ', other')
+      .split(', ');
+    expect(named).toEqual(words);
   });
 });
 

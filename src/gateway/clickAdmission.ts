@@ -4,6 +4,7 @@
  */
 import type { Click__Output as Click } from '../contract/generated/clickledger/v1/Click.ts';
 import type { ClickRecord } from '../domain/clickRecord.ts';
+import { type FactFinder, foundFacts } from '../domain/factFinder.ts';
 import {
   AD_ID_BYTES_MAX,
   ATTRIBUTE_KEY_BYTES_MAX,
@@ -30,6 +31,7 @@ export interface AdmissionContext {
   /** When the gateway received it, milliseconds since the Unix epoch. */
   readonly receivedMs: number;
   readonly userKeySalt: MonthlySalt;
+  readonly finder: FactFinder;
 }
 
 /** Checks everything but that the ad exists. */
@@ -68,6 +70,7 @@ function toRecord(
   context: AdmissionContext,
 ): ClickRecord {
   const eventTimeMs = click.event_time_ms === 0 ? uuid7TimeMs(clickId) : click.event_time_ms;
+  const userAgent = click.user_agent ?? '';
   return {
     clickId,
     impressionId,
@@ -83,14 +86,10 @@ function toRecord(
     userKey: userKey(context.userKeySalt, eventTimeMs, {
       userId: click.user_id,
       ip: click.ip,
-      userAgent: click.user_agent ?? '',
+      userAgent,
     }),
     referrer: click.referrer,
-    country: click.country,
-    region: click.region,
-    deviceType: click.device_type,
-    os: click.os,
-    browser: click.browser,
+    ...foundFacts({ ...click, deviceType: click.device_type }, userAgent, click.ip, context.finder),
     publisherId: click.publisher_id,
     placementId: click.placement_id,
     creativeId: click.creative_id,

@@ -8,12 +8,14 @@
  */
 import type { Ad } from '../domain/ad.ts';
 import { type ClickRecord, EMPTY_CONTEXT, type SignatureCheck } from '../domain/clickRecord.ts';
+import { type FactFinder, foundFacts } from '../domain/factFinder.ts';
 import { AD_ID_BYTES_MAX, cut, isId, REFERRER_BYTES_MAX, USER_AGENT_BYTES_MAX } from '../domain/limits.ts';
 import type { MonthlySalt } from '../domain/monthlySalt.ts';
 import { isSignedBy } from '../domain/signature.ts';
 import type { SigningKey } from '../domain/signingKey.ts';
 import { formatUuid, parseUuid7, uuid7TimeMs } from '../domain/uuid7.ts';
 import type { AdDirectory } from './adDirectory.ts';
+import type { ClickOrigin } from './clickOrigin.ts';
 import { type QueryValues, readQuery } from './clickQuery.ts';
 import { OverloadedError, UnavailableError } from './unavailable.ts';
 import { userKey } from './userKey.ts';
@@ -28,6 +30,8 @@ export interface ClickHttpParts {
   readonly clickLog: { append(clicks: readonly ClickRecord[]): Promise<unknown> };
   readonly signingKeys: readonly SigningKey[];
   readonly userKeySalt: MonthlySalt;
+  readonly origin: ClickOrigin;
+  readonly finder: FactFinder;
   readonly clickUrlTtlMs: number;
   /** Milliseconds since the Unix epoch. */
   readonly clock: () => number;
@@ -49,8 +53,8 @@ export class ClickHttp {
     this.#parts = parts;
   }
 
-  /** @param address the client's network address; empty where it is not known */
-  async handle(request: Request, address: string): Promise<Response> {
+  /** @param peer the address at the other end of the connection; empty where it is not known */
+  async handle(request: Request, peer: string): Promise<Response> {
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       return problem(405, 'method', request.method, 'GET or HEAD', { Allow: 'GET, HEAD' });
     }
@@ -67,15 +71,15 @@ export class ClickHttp {
       const found = this.#parts.ads.find(click.adId);
       const ad = found instanceof Promise ? await found : found;
       if (ad === undefined) return problem(404, 'adId', click.adId, 'an ad of the catalog');
-      return await this.#redirect(request, address, click, ad);
+      return await this.#redirect(request, peer, click, ad);
     } catch (error) {
       if (error instanceof UnavailableError || error instanceof OverloadedError) return notNow(error);
       throw error;
     }
   }
 
-  async #redirect(request: Request, address: string, click: ClickUrl, ad: Ad): Promise<Response> {
-    const record = this.#record(request, address, click);
+  async #redirect(request: Request, peer: string, click: ClickUrl, ad: Ad): Promise<Response> {
+    const record = this.#record(request, peer, click);
     await this.#parts.clickLog.append([record]);
     return new Response(null, {
       status: 302,
@@ -87,13 +91,15 @@ export class ClickHttp {
     });
   }
 
-  #record(request: Request, address: string, click: ClickUrl): ClickRecord {
-    const { clock, newClickId, userKeySalt } = this.#parts;
+  #record(request: Request, peer: string, click: ClickUrl): ClickRecord {
+    const { clock, newClickId, userKeySalt, origin, finder } = this.#parts;
     const { headers } = request;
     const receivedMs = clock();
     const userAgent = cut(headers.get('user-agent') ?? '', USER_AGENT_BYTES_MAX);
+    const { address, country } = origin.of(headers, peer);
     return {
       ...EMPTY_CONTEXT,
+      ...foundFacts({ ...EMPTY_CONTEXT, country }, userAgent, address, finder),
       // The same clock: an id that is ahead of the receipt would be defective.
       clickId: newClickId(receivedMs),
       impressionId: click.impressionId,

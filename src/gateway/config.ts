@@ -1,8 +1,8 @@
 /** The settings of the gateway. */
-import { readSettings } from '../adapters/environment/settings.ts';
+import { readSettings, SettingsError } from '../adapters/environment/settings.ts';
 
 export function readConfig(environment: Readonly<Record<string, string | undefined>>) {
-  return readSettings(environment, [
+  const settings = readSettings(environment, [
     'natsUrl',
     'databaseUrl',
     'host',
@@ -11,6 +11,9 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     'sharesPorts',
     'signingKeys',
     'userKeySalt',
+    'trustedProxies',
+    'countryHeader',
+    'geoFile',
     'clickUrlTtlMs',
     'dedupHorizonMs',
     'maxFutureSkewMs',
@@ -22,4 +25,10 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     'httpTimeoutMs',
     'logLevel',
   ]);
+  if (settings.countryHeader !== '' && settings.trustedProxies.length === 0) {
+    throw new SettingsError(
+      `CLICKLEDGER_COUNTRY_HEADER=${settings.countryHeader} needs CLICKLEDGER_TRUSTED_PROXIES, which is none: anybody could send that header`,
+    );
+  }
+  return settings;
 }

@@ -10,6 +10,7 @@ import type { Click__Output as Click } from '../contract/generated/clickledger/v
 import type { ClickIngestServiceHandlers } from '../contract/generated/clickledger/v1/ClickIngestService.ts';
 import type { IngestResult } from '../contract/generated/clickledger/v1/IngestResult.ts';
 import type { ClickRecord } from '../domain/clickRecord.ts';
+import type { FactFinder } from '../domain/factFinder.ts';
 import { CLICKS_A_REQUEST_MAX, fits, SOURCE_BYTES_MAX } from '../domain/limits.ts';
 import type { MonthlySalt } from '../domain/monthlySalt.ts';
 import { WrittenClick } from '../domain/writtenClick.ts';
@@ -30,6 +31,7 @@ export interface IngestParts {
   readonly ads: AdDirectory;
   readonly clickLog: Pick<ClickLog, 'append'>;
   readonly userKeySalt: MonthlySalt;
+  readonly finder: FactFinder;
   /** Milliseconds since the Unix epoch. */
   readonly clock: () => number;
   readonly log: Log;
@@ -115,8 +117,8 @@ class Ingest {
 
   /** Those that are right in themselves; the others are among the refusals, by their places. */
   #admit(source: string, clicks: Batch['clicks'], refusals: Map<number, string>): Admitted[] {
-    const { clock, userKeySalt } = this.#parts;
-    const context = { source, receivedMs: clock(), userKeySalt };
+    const { clock, userKeySalt, finder } = this.#parts;
+    const context = { source, receivedMs: clock(), userKeySalt, finder };
     const admitted: Admitted[] = [];
     for (const [place, click] of clicks.entries()) {
       if (click instanceof WrittenClick) admitted.push({ place, click });

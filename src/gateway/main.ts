@@ -1,6 +1,7 @@
 /** The gateway process: answers click URLs over HTTP, takes clicks and ads over gRPC. */
 import { randomUUID } from 'node:crypto';
 import { SpoolFolders } from '../adapters/disk/spoolFolders.ts';
+import { GeoFile } from '../adapters/geo/geoFile.ts';
 import { AdCatalogService, ClickIngestService, ingestPackage } from '../adapters/grpc/contract.ts';
 import { startGrpcServer } from '../adapters/grpc/server.ts';
 import { plainIngest } from '../adapters/ingest/plainIngest.ts';
@@ -21,10 +22,14 @@ import { runProcess } from '../adapters/system/lifecycle.ts';
 import { createLog, logReady } from '../adapters/system/log.ts';
 import { followReadiness, succeedsWithin } from '../adapters/system/readiness.ts';
 import { systemTimers } from '../adapters/system/timers.ts';
+import { UserAgents } from '../adapters/useragent/userAgents.ts';
+import type { FactFinder } from '../domain/factFinder.ts';
 import { MonthlySalt } from '../domain/monthlySalt.ts';
+import { NOWHERE } from '../domain/place.ts';
 import { AdDirectory } from './adDirectory.ts';
 import { catalogService } from './catalogService.ts';
 import { ClickHttp, nothingThere } from './clickHttp.ts';
+import { ClickOrigin } from './clickOrigin.ts';
 import { openClickPath } from './clickPath.ts';
 import { readConfig } from './config.ts';
 import { ingestService } from './ingestService.ts';
@@ -102,7 +107,13 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
   });
   onRates(nats, (announcement) => hotAds.hear(announcement));
   const userKeySalt = new MonthlySalt(config.userKeySalt);
-  const shared = { ads, clickLog, userKeySalt, clock: systemClock, log };
+  const geoFile = config.geoFile === '' ? undefined : await GeoFile.open(config.geoFile, log);
+  const userAgents = new UserAgents();
+  const finder: FactFinder = {
+    ofUserAgent: (userAgent) => userAgents.read(userAgent),
+    ofAddress: (address) => geoFile?.place(address) ?? NOWHERE,
+  };
+  const shared = { ads, clickLog, userKeySalt, finder, clock: systemClock, log };
 
   const waiting = () => spool.bytes + leftSpools.bytes;
   const ready = async () =>
@@ -113,6 +124,7 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
   const draining = new AbortController();
   const ingest = plainIngest(ClickIngestService.service, {
     userKeySalt,
+    finder,
     clock: systemClock,
   });
   const grpc = await startGrpcServer(
@@ -126,6 +138,7 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
   );
   const clickHttp = new ClickHttp({
     ...shared,
+    origin: new ClickOrigin(config.trustedProxies, config.countryHeader),
     signingKeys: config.signingKeys,
     clickUrlTtlMs: config.clickUrlTtlMs,
     // Without a time of its own it would stay ahead of a clock that was set back.
@@ -150,12 +163,13 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
   });
   const drained = Promise.all([drainSpool(draining.signal), leftSpools.run(draining.signal)]);
   const calmed = hotAds.run(draining.signal);
+  const followed = geoFile?.follow(systemTimers, draining.signal);
   void followReadiness(async () => (await ready()).ok, grpc.setServing, systemTimers, draining.signal);
   logReady(log, { http: http.port, ingest: config.ingestPort });
 
   return async () => {
     draining.abort();
-    await Promise.all([http.stop(), grpc.stop(DRAIN_MS), drained, calmed]);
+    await Promise.all([http.stop(), grpc.stop(DRAIN_MS), drained, calmed, followed]);
     if (spool.bytes > 0)
       log.warn(
         { bytes: spool.bytes },

@@ -1,11 +1,15 @@
 /** What an ad server may report of a click, and what it is told where it may not. */
 import { describe, expect, it } from 'vitest';
 import type { Click__Output as Click } from '../../src/contract/generated/clickledger/v1/Click.ts';
+import type { FactFinder } from '../../src/domain/factFinder.ts';
 import { CLICK_TEXT_BYTES_MAX } from '../../src/domain/limits.ts';
 import { MonthlySalt } from '../../src/domain/monthlySalt.ts';
+import { NOWHERE } from '../../src/domain/place.ts';
+import { NO_USER_AGENT } from '../../src/domain/userAgentFacts.ts';
 import { formatUuid } from '../../src/domain/uuid7.ts';
 import { admitClick, refuseUnknownAd } from '../../src/gateway/clickAdmission.ts';
 import { BROWSER, NOON_MS, uuid7At } from '../support/clicks.ts';
+import { NOTHING_FOUND } from '../support/finder.ts';
 
 const CLICK_ID = formatUuid(uuid7At(NOON_MS, 0xabcdef));
 const IMPRESSION_ID = formatUuid(uuid7At(NOON_MS - 500, 2));
@@ -13,6 +17,7 @@ const CONTEXT = {
   source: 'server-1',
   receivedMs: NOON_MS + 50,
   userKeySalt: new MonthlySalt(new Uint8Array(16)),
+  finder: NOTHING_FOUND,
 };
 
 function clickOf(changes: Partial<Click> = {}): Click {
@@ -142,6 +147,49 @@ describe('a click that is admitted', () => {
     expect(keyOf(july)).not.toBe(keyOf(july - 1));
     // Without an event time that of its id counts.
     expect(keyOf(0)).toBe(keyOf(NOON_MS));
+  });
+});
+
+describe('a click of which the ad server says only a part', () => {
+  const USER_AGENT = 'phone, iOS, Safari';
+  const ADDRESS = '203.0.113.7';
+  const finder: FactFinder = {
+    ofUserAgent: (userAgent) =>
+      userAgent === USER_AGENT ? { deviceType: 'phone', os: 'iOS', browser: 'Safari' } : NO_USER_AGENT,
+    ofAddress: (address) => (address === ADDRESS ? { country: 'NP', region: 'NP-P3' } : NOWHERE),
+  };
+  const factsOf = (changes: Partial<Click>) => {
+    const admission = admitClick(clickOf(changes), { ...CONTEXT, finder });
+    if (admission.kind === 'refused') throw new Error(admission.reason);
+    const { country, region, deviceType, os, browser } = admission.record;
+    return [country, region, deviceType, os, browser];
+  };
+
+  it.each<[string, Partial<Click>, string[]]>([
+    [
+      'nothing of what can be found',
+      { user_agent: USER_AGENT, ip: ADDRESS },
+      ['NP', 'NP-P3', 'phone', 'iOS', 'Safari'],
+    ],
+    ['no user agent', { ip: ADDRESS }, ['NP', 'NP-P3', '', '', '']],
+    ['an empty user agent', { user_agent: '' }, ['', '', '', '', '']],
+    ['no address', { user_agent: USER_AGENT }, ['', '', 'phone', 'iOS', 'Safari']],
+    ['the system', { user_agent: USER_AGENT, os: 'iPadOS' }, ['', '', 'phone', 'iPadOS', 'Safari']],
+    [
+      'device and browser',
+      { user_agent: USER_AGENT, device_type: 'tablet', browser: 'b' },
+      ['', '', 'tablet', 'iOS', 'b'],
+    ],
+    [
+      'another country: its region is not the found one',
+      { ip: ADDRESS, country: 'DE' },
+      ['DE', '', '', '', ''],
+    ],
+    ['the same country', { ip: ADDRESS, country: 'NP' }, ['NP', '', '', '', '']],
+    ['the region', { ip: ADDRESS, region: 'Bagmati' }, ['NP', 'Bagmati', '', '', '']],
+    ['an address that is none', { ip: 'unknown' }, ['', '', '', '', '']],
+  ])('has the rest found: it said %s', (_what, changes, facts) => {
+    expect(factsOf(changes)).toEqual(facts);
   });
 });
 

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ClickRecord } from '../../src/domain/clickRecord.ts';
 import { clickUrl } from '../../src/domain/clickUrl.ts';
+import type { FactFinder } from '../../src/domain/factFinder.ts';
 import { MonthlySalt } from '../../src/domain/monthlySalt.ts';
 import type { Position } from '../../src/domain/position.ts';
 import { signClick } from '../../src/domain/signature.ts';
@@ -9,8 +10,10 @@ import type { SigningKey } from '../../src/domain/signingKey.ts';
 import { formatUuid } from '../../src/domain/uuid7.ts';
 import { AdDirectory } from '../../src/gateway/adDirectory.ts';
 import { ClickHttp } from '../../src/gateway/clickHttp.ts';
+import { ClickOrigin } from '../../src/gateway/clickOrigin.ts';
 import { OverloadedError, UnavailableError } from '../../src/gateway/unavailable.ts';
 import { BROWSER, NOON_MS, uuid7At } from '../support/clicks.ts';
+import { NOTHING_FOUND } from '../support/finder.ts';
 import { adOf, MemoryCatalog } from '../support/memoryCatalog.ts';
 import { SilentLog } from '../support/silentLog.ts';
 
@@ -22,7 +25,21 @@ const OLD_KEY: SigningKey = { kid: 'k0', secret: new Uint8Array(16).fill(2) };
 const CLICK_ID = uuid7At(NOON_MS, 77);
 const IMPRESSION = formatUuid(uuid7At(NOON_MS - 1_000, 5));
 
-function setUp({ destination = 'https://shop.example/page', nowMs = NOON_MS, adId = 'ad-1' } = {}) {
+interface SetUp {
+  readonly destination?: string;
+  readonly nowMs?: number;
+  readonly adId?: string;
+  readonly origin?: ClickOrigin;
+  readonly finder?: FactFinder;
+}
+
+function setUp({
+  destination = 'https://shop.example/page',
+  nowMs = NOON_MS,
+  adId = 'ad-1',
+  origin = new ClickOrigin([], ''),
+  finder = NOTHING_FOUND,
+}: SetUp = {}) {
   const catalog = new MemoryCatalog(adOf(adId, destination));
   const records: ClickRecord[] = [];
   let failure: Error | undefined;
@@ -37,6 +54,8 @@ function setUp({ destination = 'https://shop.example/page', nowMs = NOON_MS, adI
     },
     signingKeys: [KEY, OLD_KEY],
     userKeySalt: new MonthlySalt(new Uint8Array(16).fill(9)),
+    origin,
+    finder,
     clickUrlTtlMs: TTL_MS,
     clock: () => nowMs,
     newClickId: () => CLICK_ID,
@@ -47,8 +66,8 @@ function setUp({ destination = 'https://shop.example/page', nowMs = NOON_MS, adI
     fail: (error: Error) => {
       failure = error;
     },
-    get: (url: string, init: RequestInit = {}) =>
-      http.handle(new Request(url, { headers: { 'user-agent': BROWSER }, ...init }), ADDRESS),
+    get: (url: string, init: RequestInit = {}, peer = ADDRESS) =>
+      http.handle(new Request(url, { headers: { 'user-agent': BROWSER }, ...init }), peer),
   };
 }
 
@@ -184,6 +203,55 @@ describe('a signed click URL', () => {
     const { get, records } = setUp();
     expect((await get(signedUrl(), { headers: { [name]: value } })).status).toBe(302);
     expect(records[0]?.prefetch).toBe(true);
+  });
+
+  it('is of the device, system and browser that its user agent tells of', async () => {
+    const { get, records } = setUp({
+      finder: {
+        ...NOTHING_FOUND,
+        ofUserAgent: (userAgent) => ({ deviceType: 'tv', os: 'webOS', browser: userAgent as 'Chrome' }),
+      },
+    });
+    await get(signedUrl());
+    await get(signedUrl(), { headers: {} });
+    expect(records).toMatchObject([
+      { deviceType: 'tv', os: 'webOS', browser: BROWSER, country: '', region: '' },
+      { deviceType: '', os: '', browser: '' },
+    ]);
+  });
+
+  it('is of the country that a trusted edge says, or else of that of its address', async () => {
+    const finder = { ...NOTHING_FOUND, ofAddress: () => ({ country: 'NP', region: 'NP-P3' }) };
+    const origin = new ClickOrigin([{ address: '10.0.0.0', prefixBits: 8 }], 'x-country');
+    const { get, records } = setUp({ finder, origin });
+    const headers = { 'x-country': 'DE' };
+    await get(signedUrl(), { headers }, '10.0.0.1');
+    await get(signedUrl(), { headers: { 'x-country': 'XX' } }, '10.0.0.1');
+    await get(signedUrl(), { headers }, ADDRESS);
+    await get(signedUrl(), { headers }, '');
+    expect(records.map(({ country, region }) => [country, region])).toEqual([
+      ['DE', ''],
+      ['NP', 'NP-P3'],
+      ['NP', 'NP-P3'],
+      ['', ''],
+    ]);
+  });
+
+  it('is of the person behind a trusted proxy, not of the proxy', async () => {
+    const origin = new ClickOrigin([{ address: '10.0.0.0', prefixBits: 8 }], '');
+    const { get, records } = setUp({ origin });
+    const keyOf = async (forwarded: string, peer: string) => {
+      const headers = { 'user-agent': BROWSER, 'x-forwarded-for': forwarded };
+      await get(signedUrl(), { headers }, peer);
+      return records.at(-1)?.userKey.toHex();
+    };
+    const key = await keyOf('203.0.113.1', '10.0.0.1');
+    expect(key).toHaveLength(32);
+    expect(await keyOf('203.0.113.1', '10.0.0.2')).toBe(key);
+    expect(await keyOf('203.0.113.2', '10.0.0.1')).not.toBe(key);
+    // The same person without the proxy; and somebody who only says to be that person.
+    expect(await keyOf('', '203.0.113.1')).toBe(key);
+    expect(await keyOf('203.0.113.1', '198.51.100.1')).not.toBe(key);
   });
 
   it('keeps no network address: only a key that another salt would make another one', async () => {

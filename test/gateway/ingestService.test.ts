@@ -14,6 +14,7 @@ import { AdDirectory } from '../../src/gateway/adDirectory.ts';
 import { ingestService } from '../../src/gateway/ingestService.ts';
 import { clickPathOver } from '../support/clickPath.ts';
 import { NOON_MS, RULES, uuid7At } from '../support/clicks.ts';
+import { NOTHING_FOUND } from '../support/finder.ts';
 import { callFrozen } from '../support/frozenGrpcClient.ts';
 import { serve } from '../support/grpcServer.ts';
 import { adOf, MemoryCatalog } from '../support/memoryCatalog.ts';
@@ -39,6 +40,7 @@ async function setUp() {
     ads: new AdDirectory(catalog, Date.now, new SilentLog()),
     clickLog,
     userKeySalt: new MonthlySalt(new Uint8Array(16)),
+    finder: NOTHING_FOUND,
     clock: () => NOON_MS,
     log,
     draining: draining.signal,
@@ -48,6 +50,7 @@ async function setUp() {
       // As the gateway serves it: plain requests are read the short way.
       plainIngest(ClickIngestService.service, {
         userKeySalt: parts.userKeySalt,
+        finder: parts.finder,
         clock: parts.clock,
       }),
       ingestService(parts),

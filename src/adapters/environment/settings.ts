@@ -9,6 +9,7 @@
 import * as z from 'zod';
 import { formatDuration, parseDuration } from '../../domain/duration.ts';
 import { parseSigningKeys } from '../../domain/signingKey.ts';
+import { parseNetworks } from './networks.ts';
 
 interface Setting<T> {
   readonly variable: string;
@@ -90,6 +91,11 @@ function url(...schemes: string[]): z.ZodType<string, string> {
 
 function text(pattern: RegExp, right: string): z.ZodType<string, string> {
   return checked((value) => (pattern.test(value) ? value : undefined), right);
+}
+
+/** Empty: off. */
+function offOr(pattern: RegExp, right: string): z.ZodType<string, string> {
+  return checked((value) => (value === 'off' ? '' : pattern.test(value) ? value : undefined), right);
 }
 
 const port = () => wholeNumber(1, 65_535);
@@ -195,8 +201,29 @@ export const SETTINGS = {
     'CLICKLEDGER_USER_KEY_SALT',
     undefined,
     hexBytes(16),
-    'Salt of the hashes that stand for people, in hexadecimal digits. Not given: `up` makes one and keeps it in the data folder.',
+    'The secret of the salts of the hashes that stand for people, one salt a month, in hexadecimal digits; with another one they start anew. Not given: `up` makes one and keeps it in the data folder.',
     hidden,
+  ),
+  trustedProxies: setting(
+    'CLICKLEDGER_TRUSTED_PROXIES',
+    'none',
+    checked(
+      (text) => (text === 'none' ? [] : parseNetworks(text)),
+      'none, or addresses and networks such as 10.0.0.7,192.168.0.0/16,2001:db8::/32',
+    ),
+    'The proxies before the gateways. Only on their connections `X-Forwarded-For` says who clicked, and a header the country.',
+  ),
+  countryHeader: setting(
+    'CLICKLEDGER_COUNTRY_HEADER',
+    'off',
+    offOr(/^[A-Za-z0-9-]+$/, "off, or a header's name such as CF-IPCountry"),
+    'The header in which trusted proxies say the country of who clicked (ISO 3166-1, two letters); or `off`.',
+  ),
+  geoFile: setting(
+    'CLICKLEDGER_GEO_FILE',
+    'off',
+    offOr(/./, "off, or a file in MaxMind's format (.mmdb)"),
+    "A file in MaxMind's format (.mmdb) that says the country of an address, for clicks of which nobody said it; or `off`. Read again when it changes.",
   ),
   nodeName: setting(
     'CLICKLEDGER_NODE',

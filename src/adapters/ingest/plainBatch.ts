@@ -6,17 +6,15 @@
 import type { BatchIngestClicksRequest__Output as BatchRequest } from '../../contract/generated/clickledger/v1/BatchIngestClicksRequest.ts';
 import type { Click__Output as Click } from '../../contract/generated/clickledger/v1/Click.ts';
 import { CLICKS_A_REQUEST_MAX, SOURCE_BYTES_MAX } from '../../domain/limits.ts';
-import type { MonthlySalt } from '../../domain/monthlySalt.ts';
 import type { WrittenClick } from '../../domain/writtenClick.ts';
 import { ClickSlots } from './clickSlots.ts';
-import { RECORD_BYTES_MORE_MAX, RecordWriter } from './recordWriter.ts';
+import { RECORD_BYTES_MORE_MAX, type RecordParts, RecordWriter } from './recordWriter.ts';
 
 /** Keys of fields 1 and 2, length-delimited: the source, and a click. */
 const SOURCE_KEY = 0x0a;
 const CLICK_KEY = 0x12;
 
-export interface PlainBatchParts {
-  readonly userKeySalt: MonthlySalt;
+export interface PlainBatchParts extends RecordParts {
   /** Milliseconds since the Unix epoch. */
   readonly clock: () => number;
 }
@@ -34,14 +32,14 @@ export interface ReadBatch {
 export function readPlainBatch(
   bytes: Buffer,
   decode: (bytes: Buffer) => Pick<BatchRequest, 'clicks'>,
-  { userKeySalt, clock }: PlainBatchParts,
+  parts: PlainBatchParts,
 ): ReadBatch | undefined {
   const layout = layoutOf(bytes);
   if (layout === undefined) return undefined;
   const { source, bounds } = layout;
   const slots = new ClickSlots(bytes);
   const bytesMax = bytes.length + (bounds.length / 3) * (source.length + RECORD_BYTES_MORE_MAX);
-  const writer = new RecordWriter(bytes, slots, source, clock(), userKeySalt, bytesMax);
+  const writer = new RecordWriter(bytes, slots, source, parts.clock(), parts, bytesMax);
   const clicks: (WrittenClick | Click)[] = [];
   for (let index = 0; index < bounds.length; index += 3) {
     const [field = 0, start = 0, end = 0] = [bounds[index], bounds[index + 1], bounds[index + 2]];

@@ -3,6 +3,8 @@
  * library, as far as they are plain.
  */
 import type { ClickIngestServiceDefinition } from '../../contract/generated/clickledger/v1/ClickIngestService.ts';
+import { USER_AGENT_BYTES_MAX } from '../../domain/limits.ts';
+import { BytesCache } from '../nats/bytesCache.ts';
 import { type PlainBatchParts, readPlainBatch } from './plainBatch.ts';
 import { writePlainReply } from './plainReply.ts';
 
@@ -11,12 +13,14 @@ type BatchMethod = ClickIngestServiceDefinition['BatchIngestClicks' | 'StreamIng
 /** The same service on the wire; its handlers get a `ReadBatch` where a request is plain. */
 export function plainIngest(
   service: ClickIngestServiceDefinition,
-  parts: PlainBatchParts,
+  parts: Omit<PlainBatchParts, 'userAgents'>,
 ): ClickIngestServiceDefinition {
+  const userAgents = new BytesCache((bytes) => parts.finder.ofUserAgent(bytes.toString()), 8, USER_AGENT_BYTES_MAX);
+  const plainParts = { ...parts, userAgents };
   return {
     ...service,
-    BatchIngestClicks: plain(service.BatchIngestClicks, parts),
-    StreamIngestClicks: plain(service.StreamIngestClicks, parts),
+    BatchIngestClicks: plain(service.BatchIngestClicks, plainParts),
+    StreamIngestClicks: plain(service.StreamIngestClicks, plainParts),
   };
 }
 

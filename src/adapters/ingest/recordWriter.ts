@@ -7,17 +7,28 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { USER_KEY_BYTES } from '../../domain/clickRecord.ts';
+import type { FactFinder } from '../../domain/factFinder.ts';
 import { AD_ID_BYTES_MAX, CLICK_TEXT_BYTES_MAX } from '../../domain/limits.ts';
 import type { MonthlySalt } from '../../domain/monthlySalt.ts';
+import { NOWHERE, type Place } from '../../domain/place.ts';
+import { NO_USER_AGENT, type UserAgentFacts } from '../../domain/userAgentFacts.ts';
 import { UUID_BYTES, uuid7TimeMs } from '../../domain/uuid7.ts';
 import { WrittenClick } from '../../domain/writtenClick.ts';
+import type { BytesCache } from '../nats/bytesCache.ts';
 import { CHANNELS, DELIMITED, RECORD, tag, VARINT } from '../nats/clickFields.ts';
 import { TextCache } from '../nats/textCache.ts';
 import { writeVarint } from '../nats/varint.ts';
 import { CLICK, type ClickSlots } from './clickSlots.ts';
 
-/** Beyond what stands in the click and its source: two times, the user key, longer keys of fields. */
-export const RECORD_BYTES_MORE_MAX = 64;
+export interface RecordParts {
+  readonly userKeySalt: MonthlySalt;
+  readonly finder: FactFinder;
+  /** What the finder finds in a user agent. */
+  readonly userAgents: BytesCache<UserAgentFacts>;
+}
+
+/** Beyond what stands in the click and its source: two times, the user key, longer keys of fields, what is found. */
+export const RECORD_BYTES_MORE_MAX = 160;
 
 const UUID_TEXT_BYTES = 36;
 /** Places of the digits of a UUID's text. */
@@ -33,13 +44,13 @@ for (const [value, digit] of [...'0123456789abcdef'].entries()) {
 }
 
 /** Texts of a click that stand in its record as they are: their fields in both, and their limits. */
-const TEXTS = [
-  [CLICK.referrer, RECORD.referrer, CLICK_TEXT_BYTES_MAX.referrer],
-  [CLICK.country, RECORD.country, CLICK_TEXT_BYTES_MAX.country],
-  [CLICK.region, RECORD.region, CLICK_TEXT_BYTES_MAX.region],
-  [CLICK.deviceType, RECORD.deviceType, CLICK_TEXT_BYTES_MAX.device_type],
-  [CLICK.os, RECORD.os, CLICK_TEXT_BYTES_MAX.os],
-  [CLICK.browser, RECORD.browser, CLICK_TEXT_BYTES_MAX.browser],
+const REFERRER = [CLICK.referrer, RECORD.referrer, CLICK_TEXT_BYTES_MAX.referrer] as const;
+const COUNTRY = [CLICK.country, RECORD.country, CLICK_TEXT_BYTES_MAX.country] as const;
+const REGION = [CLICK.region, RECORD.region, CLICK_TEXT_BYTES_MAX.region] as const;
+const DEVICE_TYPE = [CLICK.deviceType, RECORD.deviceType, CLICK_TEXT_BYTES_MAX.device_type] as const;
+const SYSTEM = [CLICK.os, RECORD.os, CLICK_TEXT_BYTES_MAX.os] as const;
+const BROWSER = [CLICK.browser, RECORD.browser, CLICK_TEXT_BYTES_MAX.browser] as const;
+const SHOWN = [
   [CLICK.publisherId, RECORD.publisherId, CLICK_TEXT_BYTES_MAX.publisher_id],
   [CLICK.placementId, RECORD.placementId, CLICK_TEXT_BYTES_MAX.placement_id],
   [CLICK.creativeId, RECORD.creativeId, CLICK_TEXT_BYTES_MAX.creative_id],
@@ -67,7 +78,7 @@ export class RecordWriter {
   readonly #slots: ClickSlots;
   readonly #source: Buffer;
   readonly #receivedMs: number;
-  readonly #userKeySalt: MonthlySalt;
+  readonly #parts: RecordParts;
   readonly #target: Buffer;
   #at = 0;
   #isSound = true;
@@ -78,14 +89,14 @@ export class RecordWriter {
     slots: ClickSlots,
     source: Buffer,
     receivedMs: number,
-    userKeySalt: MonthlySalt,
+    parts: RecordParts,
     bytesMax: number,
   ) {
     this.#bytes = bytes;
     this.#slots = slots;
     this.#source = source;
     this.#receivedMs = receivedMs;
-    this.#userKeySalt = userKeySalt;
+    this.#parts = parts;
     // Not out of a pool: what is written stays as long as its clicks are on their way.
     this.#target = Buffer.allocUnsafeSlow(bytesMax);
   }
@@ -110,8 +121,7 @@ export class RecordWriter {
     if (slots.starts[CLICK.userAgent] !== -1)
       this.#text(CLICK.userAgent, RECORD.userAgent, CLICK_TEXT_BYTES_MAX.user_agent);
     this.#userKey(eventTimeMs);
-    for (const [field, target, bytesMax] of TEXTS)
-      if (!this.#isEmpty(field)) this.#text(field, target, bytesMax);
+    this.#context();
     if (this.#source.length > 0) {
       this.#key(RECORD.source, this.#source.length);
       this.#at += this.#source.copy(this.#target, this.#at);
@@ -119,6 +129,36 @@ export class RecordWriter {
     if (!this.#isSound) return this.#undo(start);
     const record = this.#target.subarray(start, this.#at);
     return new WrittenClick(clickMs, impressionMs, adId, this.#receivedMs, record);
+  }
+
+  /** As `foundFacts` completes these fields. */
+  #context(): void {
+    this.#given(REFERRER, '');
+    const place = this.#place();
+    this.#given(COUNTRY, place.country);
+    this.#given(REGION, place.region);
+    const { deviceType, os, browser } = this.#userAgent();
+    this.#given(DEVICE_TYPE, deviceType);
+    this.#given(SYSTEM, os);
+    this.#given(BROWSER, browser);
+    for (const text of SHOWN) this.#given(text, '');
+  }
+
+  #place(): Place {
+    const isSaid = !this.#isEmpty(CLICK.country) || this.#isEmpty(CLICK.ip);
+    if (isSaid || !this.#isSound) return NOWHERE;
+    const start = this.#slots.starts[CLICK.ip] ?? 0;
+    // An address has no other characters; what has is none either way.
+    const address = this.#bytes.toString('latin1', start, this.#slots.ends[CLICK.ip]);
+    return this.#parts.finder.ofAddress(address);
+  }
+
+  #userAgent(): UserAgentFacts {
+    const isSaid =
+      !this.#isEmpty(CLICK.deviceType) && !this.#isEmpty(CLICK.os) && !this.#isEmpty(CLICK.browser);
+    if (isSaid || this.#isEmpty(CLICK.userAgent) || !this.#isSound) return NO_USER_AGENT;
+    const start = this.#slots.starts[CLICK.userAgent] ?? 0;
+    return this.#parts.userAgents.of(this.#bytes, start, this.#slots.ends[CLICK.userAgent] ?? 0);
   }
 
   #undo(start: number): undefined {
@@ -177,6 +217,15 @@ export class RecordWriter {
     return this.#isSound ? adIds.text(this.#bytes, start, end) : '';
   }
 
+  /** What was said, or else what was found: words of ASCII. */
+  #given([field, target, bytesMax]: readonly [number, number, number], found: string): void {
+    if (!this.#isEmpty(field)) this.#text(field, target, bytesMax);
+    else if (found !== '') {
+      this.#key(target, found.length);
+      for (let index = 0; index < found.length; index++) this.#target[this.#at++] = found.charCodeAt(index);
+    }
+  }
+
   #text(field: number, target: number, bytesMax: number): void {
     const length = this.#length(field);
     if (length > bytesMax) this.#isSound = false;
@@ -209,7 +258,7 @@ export class RecordWriter {
     if (userIdBytes > CLICK_TEXT_BYTES_MAX.user_id || ipBytes > CLICK_TEXT_BYTES_MAX.ip)
       this.#isSound = false;
     if (!this.#isSound || userIdBytes + ipBytes === 0) return;
-    const salt = this.#userKeySalt.at(eventTimeMs);
+    const salt = this.#parts.userKeySalt.at(eventTimeMs);
     const hash = salt.of(userIdBytes > 0 ? this.#user() : this.#address());
     this.#key(RECORD.userKey, USER_KEY_BYTES);
     for (let index = 0; index < USER_KEY_BYTES; index++) this.#target[this.#at++] = hash[index] ?? 0;

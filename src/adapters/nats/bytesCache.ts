@@ -4,7 +4,6 @@
  */
 
 const SLOTS = 4_096;
-/** Longer ones are read each time. */
 const BYTES_MAX = 256;
 
 interface Cached<T> {
@@ -16,14 +15,17 @@ export class BytesCache<T> {
   readonly #slots = new Array<Cached<T> | undefined>(SLOTS).fill(undefined);
   readonly #read: (bytes: Buffer) => T;
   readonly #hashedEvery: number;
+  readonly #bytesMax: number;
 
   /**
    * @param read gets bytes of its own
    * @param hashedEvery by how many bytes of them it tells bytes apart; more than 1 is enough where they are long
+   * @param bytesMax longer ones are read each time
    */
-  constructor(read: (bytes: Buffer) => T, hashedEvery: number) {
+  constructor(read: (bytes: Buffer) => T, hashedEvery: number, bytesMax = BYTES_MAX) {
     this.#read = read;
     this.#hashedEvery = hashedEvery;
+    this.#bytesMax = bytesMax;
   }
 
   /** What is read of `bytes` from `start` to `end`. */
@@ -35,7 +37,7 @@ export class BytesCache<T> {
     const own = new Uint8Array(end - start);
     own.set(bytes.subarray(start, end));
     const value = this.#read(Buffer.from(own.buffer));
-    if (own.length <= BYTES_MAX) this.#slots[slot] = { bytes: own, value };
+    if (own.length <= this.#bytesMax) this.#slots[slot] = { bytes: own, value };
     return value;
   }
 }

@@ -102,6 +102,51 @@ const CASES: readonly {
     right: 'at least 16 bytes in hexadecimal digits',
   },
   {
+    name: 'trustedProxies',
+    good: [
+      ['none', []],
+      ['10.0.0.7', [{ address: '10.0.0.7', prefixBits: 32 }]],
+      [
+        '10.0.0.0/8, 2001:db8::/32,::1',
+        [
+          { address: '10.0.0.0', prefixBits: 8 },
+          { address: '2001:db8::', prefixBits: 32 },
+          { address: '::1', prefixBits: 128 },
+        ],
+      ],
+      ['0.0.0.0/0', [{ address: '0.0.0.0', prefixBits: 0 }]],
+    ],
+    bad: [
+      'off',
+      '10.0.0',
+      '10.0.0.0/33',
+      '::/129',
+      '10.0.0.0/',
+      '10.0.0.7,',
+      'proxy.example',
+      'fe80::1%eth0',
+    ],
+    right: 'none, or addresses and networks such as 10.0.0.7,192.168.0.0/16,2001:db8::/32',
+  },
+  {
+    name: 'countryHeader',
+    good: [
+      ['off', ''],
+      ['CF-IPCountry', 'CF-IPCountry'],
+    ],
+    bad: ['CF IPCountry', 'X-Country:', 'é'],
+    right: "off, or a header's name such as CF-IPCountry",
+  },
+  {
+    name: 'geoFile',
+    good: [
+      ['off', ''],
+      ['/srv/countries.mmdb', '/srv/countries.mmdb'],
+    ],
+    bad: ['\n'],
+    right: "off, or a file in MaxMind's format (.mmdb)",
+  },
+  {
     name: 'nodeName',
     good: [['n'.repeat(64), 'n'.repeat(64)]],
     bad: ['a b', 'n'.repeat(65), 'näme', 'a/b'],

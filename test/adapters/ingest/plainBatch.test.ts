@@ -3,22 +3,26 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ClickIngestService } from '../../../src/adapters/grpc/contract.ts';
 import { readPlainBatch } from '../../../src/adapters/ingest/plainBatch.ts';
+import { BytesCache } from '../../../src/adapters/nats/bytesCache.ts';
 import { encodeClickRecord } from '../../../src/adapters/nats/clickBatchCodec.ts';
 import type { BatchIngestClicksRequest__Output as BatchRequest } from '../../../src/contract/generated/clickledger/v1/BatchIngestClicksRequest.ts';
 import type { Click } from '../../../src/contract/generated/clickledger/v1/Click.ts';
 import type { RoutedFacts } from '../../../src/domain/clickRecord.ts';
 import { clickTimeMs, impressionTimeMs } from '../../../src/domain/identity.ts';
-import { CLICK_TEXT_BYTES_MAX } from '../../../src/domain/limits.ts';
+import { CLICK_TEXT_BYTES_MAX, USER_AGENT_BYTES_MAX } from '../../../src/domain/limits.ts';
 import { MonthlySalt } from '../../../src/domain/monthlySalt.ts';
 import { formatUuid } from '../../../src/domain/uuid7.ts';
 import { WrittenClick } from '../../../src/domain/writtenClick.ts';
 import { admitClick } from '../../../src/gateway/clickAdmission.ts';
 import { BROWSER, NOON_MS, uuid7At } from '../../support/clicks.ts';
+import { FINDER } from '../../support/finder.ts';
 
 const METHOD = ClickIngestService.service.BatchIngestClicks;
 const decode = (bytes: Buffer): BatchRequest => METHOD.requestDeserialize(bytes);
 const userKeySalt = new MonthlySalt(new Uint8Array(16).fill(3));
-const PARTS = { userKeySalt, clock: () => NOON_MS };
+const finder = FINDER;
+const userAgents = new BytesCache((bytes) => finder.ofUserAgent(bytes.toString()), 8, USER_AGENT_BYTES_MAX);
+const PARTS = { userKeySalt, finder, userAgents, clock: () => NOON_MS };
 
 /** Another month's user keys. */
 const JULY_MS = Date.UTC(2025, 6);
@@ -38,7 +42,7 @@ const CLICK: Click = {
 function byTheLibrary(bytes: Buffer): unknown {
   const { source, clicks } = decode(bytes);
   const outcomes = clicks.map((click) => {
-    const admission = admitClick(click, { source, receivedMs: NOON_MS, userKeySalt });
+    const admission = admitClick(click, { source, receivedMs: NOON_MS, userKeySalt, finder });
     return admission.kind === 'refused'
       ? admission.reason
       : told(admission.record, encodeClickRecord(admission.record));
@@ -53,7 +57,7 @@ function theShortWay(bytes: Buffer): unknown {
   const { source } = read;
   const outcomes = read.clicks.map((click) => {
     if (click instanceof WrittenClick) return told(click, click.record);
-    const admission = admitClick(click, { source, receivedMs: NOON_MS, userKeySalt });
+    const admission = admitClick(click, { source, receivedMs: NOON_MS, userKeySalt, finder });
     return admission.kind === 'refused'
       ? admission.reason
       : told(admission.record, encodeClickRecord(admission.record));
@@ -105,6 +109,10 @@ const texts = Object.entries(CLICK_TEXT_BYTES_MAX).map(([field, bytesMax]) => [f
 const click: fc.Arbitrary<Click> = fc.record(
   {
     ...Object.fromEntries(texts),
+    ip: fc.oneof({ weight: 6, arbitrary: fc.oneof(fc.ipV4(), fc.ipV6(), fc.constant('')) }, text(64)),
+    user_agent: fc.oneof(fc.constantFrom('', BROWSER, 'curl/8', 'Ä/1'), text(USER_AGENT_BYTES_MAX)),
+    country: fc.oneof(fc.constantFrom('', 'NP'), text(16)),
+    os: fc.oneof(fc.constantFrom('', 'iOS'), text(64)),
     click_id: uuid,
     impression_id: uuid,
     ad_id: fc.oneof({ weight: 6, arbitrary: fc.constantFrom('ad-1', 'ad-2', 'é') }, text(128)),

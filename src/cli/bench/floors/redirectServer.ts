@@ -6,9 +6,12 @@
  * Its port stands in its first line of output.
  */
 import { readSettings } from '../../../adapters/environment/settings.ts';
+import { UserAgents } from '../../../adapters/useragent/userAgents.ts';
 import { MonthlySalt } from '../../../domain/monthlySalt.ts';
+import { NOWHERE } from '../../../domain/place.ts';
 import { AdDirectory } from '../../../gateway/adDirectory.ts';
 import { ClickHttp } from '../../../gateway/clickHttp.ts';
+import { ClickOrigin } from '../../../gateway/clickOrigin.ts';
 
 const LOCATION = 'https://shop.example/landing?campaign=bench';
 const HEADERS = {
@@ -29,9 +32,12 @@ function signedRedirect(): (request: Request, address: string) => Promise<Respon
         status: 'ACTIVE' as const,
       })),
   };
+  const userAgents = new UserAgents();
   const clickHttp = new ClickHttp({
     ...settings,
     userKeySalt: new MonthlySalt(settings.userKeySalt),
+    origin: new ClickOrigin([], ''),
+    finder: { ofUserAgent: (text) => userAgents.read(text), ofAddress: () => NOWHERE },
     ads: new AdDirectory(store, Date.now, { error: () => undefined }),
     clickLog: { append: async () => [] },
     clock: Date.now,
