@@ -1,6 +1,7 @@
 /** The demo's traffic: what it claims to be, and the same for the same seed. */
 import { isbot } from 'isbot';
 import { describe, expect, it } from 'vitest';
+import { UserAgents } from '../../src/adapters/useragent/userAgents.ts';
 import { SAMPLE_ADS } from '../../src/cli/demo/sampleAds.ts';
 import {
   type SampleClick,
@@ -9,6 +10,7 @@ import {
   seededRandom,
   zipfSampler,
 } from '../../src/cli/demo/sampleTraffic.ts';
+import { countryOf } from '../../src/domain/place.ts';
 
 const CLICKS = 50_000;
 
@@ -36,6 +38,31 @@ describe('sample traffic', () => {
     }
   });
 
+  it('has something to show in every dimension', () => {
+    const clicks = sample(6).filter(({ kind }) => kind !== 'bot');
+    const userAgents = new UserAgents();
+    const found = clicks.map(({ person }) => userAgents.read(person.userAgent));
+    const countries = clicks.map(({ person: { country } }) => country);
+    expect(new Set(countries).size).toBeGreaterThan(9);
+    for (const country of countries) if (countryOf(country) !== country) expect.unreachable(country);
+    const devices = [...new Set(found.map(({ deviceType }) => deviceType))].sort();
+    expect(devices).toEqual(['desktop', 'phone', 'tablet', 'tv']);
+    expect(new Set(found.map(({ os }) => os)).size).toBeGreaterThan(4);
+    expect(new Set(found.map(({ browser }) => browser)).size).toBeGreaterThan(6);
+    expect(new Set(clicks.map(({ publisherId }) => publisherId)).size).toBeGreaterThan(4);
+    expect(new Set(clicks.map(({ placementId }) => placementId)).size).toBeGreaterThan(15);
+    expect(new Set(clicks.map(({ creativeId }) => creativeId)).size).toBe(4 * 3);
+    expect(new Set(clicks.map(({ person: { address } }) => address)).size).toBeGreaterThan(10_000);
+  });
+
+  it('has a click in three or so reported by an ad server, none of them with a URL that could be tampered with', () => {
+    const clicks = sample(7);
+    const reported = clicks.filter(({ isReported }) => isReported);
+    expect(reported.length / CLICKS).toBeGreaterThan(0.35);
+    expect(reported.length / CLICKS).toBeLessThan(0.42);
+    expect(reported.some(({ kind }) => kind === 'tampered')).toBe(false);
+  });
+
   it('repeats only what was clicked before, ad and impression alike', () => {
     const seen = new Map<string, string>();
     for (const { kind, adId, impressionId } of sample(4)) {
@@ -46,7 +73,7 @@ describe('sample traffic', () => {
   });
 
   it('has programs that declare themselves, and nobody else taken for one', () => {
-    for (const { kind, userAgent } of sample(5)) expect(isbot(userAgent)).toBe(kind === 'bot');
+    for (const { kind, person } of sample(5)) expect(isbot(person.userAgent)).toBe(kind === 'bot');
   });
 
   it('gives rank r a share in proportion to 1 / (r + 1)', () => {

@@ -11,7 +11,8 @@ import { encodeClickRecord } from '../../adapters/nats/clickBatchCodec.ts';
 import { DELIMITED, tag } from '../../adapters/nats/clickFields.ts';
 import { type ClickRecord, EMPTY_CONTEXT } from '../../domain/clickRecord.ts';
 import { parseUuid7 } from '../../domain/uuid7.ts';
-import { PEOPLE, REFERRERS } from '../demo/sampleTraffic.ts';
+import { PEOPLE } from '../demo/samplePeople.ts';
+import { REFERRERS } from '../demo/sampleTraffic.ts';
 
 /** The most that a gateway takes: as an ad server sends at peak, and what lets group commit gather. */
 export const CLICKS_A_REQUEST = 5_000;

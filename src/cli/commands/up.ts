@@ -9,7 +9,7 @@ import { readSettings, SETTINGS } from '../../adapters/environment/settings.ts';
 import { connectionBudget, type ProcessCounts } from '../../adapters/postgres/connectionBudget.ts';
 import { checkConnectionBudget } from '../../adapters/postgres/requirements.ts';
 import { archivePlace } from '../archive/installationArchive.ts';
-import { runDemo } from '../demo/demo.ts';
+import { demoEdge, runDemo } from '../demo/demo.ts';
 import { wholeNumberOption } from '../optionValues.ts';
 import { prepareInstallation } from '../prepareInstallation.ts';
 import { dataDirectory, Instance } from '../stack/instance.ts';
@@ -85,7 +85,7 @@ async function runUp(options: UpOptions): Promise<void> {
 async function start(
   stack: LocalStack,
   instance: Instance,
-  counts: ProcessCounts,
+  options: UpOptions,
   interrupted: AbortSignal,
 ): Promise<Environment> {
   const urls = await stack.startServers(process.env);
@@ -100,13 +100,14 @@ async function start(
     ...urls,
     CLICKLEDGER_DATA_DIR: instance.directory,
   };
-  const complete = { ...process.env, ...environment };
+  const edge = options.demo ? demoEdge(process.env) : {};
+  const complete = { ...process.env, ...edge, ...environment };
   const { databaseUrl } = readSettings(complete, ['databaseUrl']);
-  await checkConnectionBudget(databaseUrl, counts);
+  await checkConnectionBudget(databaseUrl, options);
   const applied = await prepareInstallation(complete);
   row('migrations', migrationWords(applied));
   interrupted.throwIfAborted();
-  const services = servicesFor(counts, complete);
+  const services = servicesFor(options, complete);
   await stack.startServices(complete, services);
   interrupted.throwIfAborted();
   instance.publish(environment);

@@ -1,11 +1,11 @@
 /**
- * `up --demo`: sample ads, a steady stream of signed sample clicks over HTTP like any browser's, and a table that
- * shows how the counts follow. Nothing in it is simulated but the people.
+ * `up --demo`: sample ads, a steady stream of sample clicks, signed ones over HTTP like any browser's and others over gRPC
+ * like any ad server's, and a table that shows how the counts follow. Nothing in it is simulated but the people.
  */
 
 import { readSettings } from '../../adapters/environment/settings.ts';
 import { explainCallError } from '../../adapters/grpc/callError.ts';
-import { catalogClient, queryClient } from '../../adapters/grpc/clients.ts';
+import { catalogClient, ingestClient, queryClient } from '../../adapters/grpc/clients.ts';
 import { CliError } from '../cliError.ts';
 import { endpoints } from '../endpoints.ts';
 import { isTty, print, showLive } from '../terminal.ts';
@@ -13,7 +13,7 @@ import { type DemoState, renderDemo, renderTotals } from './demoTable.ts';
 import { LiveCounter, type LiveCounts } from './liveCounts.ts';
 import { SAMPLE_ADS } from './sampleAds.ts';
 import { SampleTraffic, seededRandom } from './sampleTraffic.ts';
-import { TrafficSender } from './trafficSender.ts';
+import { COUNTRY_HEADER, TrafficSender } from './trafficSender.ts';
 
 const CLICKS_PER_SECOND = 100;
 const REFRESH_MS = 1_000;
@@ -33,6 +33,7 @@ export async function runDemo(environment: Environment, signal: AbortSignal): Pr
   await registerSampleAds(ingestAddress);
   const adIds = SAMPLE_ADS.map(({ ad_id }) => ad_id);
   const client = queryClient(queryAddress, QUERY_DEADLINE_MS);
+  const ingest = ingestClient(ingestAddress);
   const startMs = Date.now();
   const counter = new LiveCounter(client, adIds, startMs);
   try {
@@ -42,6 +43,8 @@ export async function runDemo(environment: Environment, signal: AbortSignal): Pr
       next: () => traffic.next(),
       key,
       baseUrl: httpBaseUrl,
+      ingest,
+      newClickId: () => Bun.randomUUIDv7(),
       clicksPerSecond: CLICKS_PER_SECOND,
       nowMs: () => performance.now(),
     });
@@ -50,7 +53,15 @@ export async function runDemo(environment: Environment, signal: AbortSignal): Pr
     if (!signal.aborted) throw new CliError(explainCallError(error, 'the query service', queryAddress));
   } finally {
     client.close();
+    ingest.close();
   }
+}
+
+/** The demo is its own edge: the gateways believe what it says of who clicks, unless they were told whom to believe. */
+export function demoEdge(environment: Environment): Record<string, string> {
+  const told = ['CLICKLEDGER_TRUSTED_PROXIES', 'CLICKLEDGER_COUNTRY_HEADER'].map((name) => environment[name]);
+  if (told.some((value) => value !== undefined && value !== '')) return {};
+  return { CLICKLEDGER_TRUSTED_PROXIES: '127.0.0.1,::1', CLICKLEDGER_COUNTRY_HEADER: COUNTRY_HEADER };
 }
 
 async function registerSampleAds(address: string): Promise<void> {
@@ -84,7 +95,7 @@ async function watch(
     if (signal.aborted) break;
     const failedBefore = state.failed;
     // Before the question: what is answered while it is asked cannot be expected in its answer.
-    const { redirected: sent, failed } = sender;
+    const { taken: sent, failed } = sender;
     const answer = await ask(counter, queryAddress);
     state = {
       counts: answer.counts ?? state.counts,

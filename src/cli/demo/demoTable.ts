@@ -13,7 +13,7 @@ const PARTIAL_CELLS = '▏▎▍▌▋▊▉';
 
 export interface DemoState {
   readonly counts: LiveCounts | undefined;
-  /** Clicks that the gateway answered with a redirect. */
+  /** Clicks that the gateway answered with a redirect, or accepted. */
   readonly sent: number;
   readonly failed: number;
   readonly nowMs: number;

@@ -1,33 +1,32 @@
 /**
  * Clicks as the web makes them, from a seed: few ads get most of them (Zipf), some people click twice, some clicks
- * come from programs, some URLs were tampered with. Pure: chance and impression ids are passed in.
+ * come from programs, some URLs were tampered with, and some are reported by an ad server. Pure: chance and impression
+ * ids are passed in.
  */
+import { PEOPLE_COUNT, type SamplePerson, samplePerson } from './samplePeople.ts';
 
 export interface SampleClick {
   readonly kind: 'fresh' | 'repeat' | 'bot' | 'tampered';
   readonly adId: string;
   /** UUIDv7; that of an earlier fresh click where it is a repeat. */
   readonly impressionId: string;
-  readonly userAgent: string;
+  readonly person: SamplePerson;
   readonly referrer: string;
+  /** Whether the ad server of a page reports it; otherwise somebody follows its URL. */
+  readonly isReported: boolean;
+  readonly publisherId: string;
+  readonly placementId: string;
+  readonly creativeId: string;
 }
+
+/** Of all clicks that are not tampered with. */
+const REPORTED_SHARE = 0.4;
 
 /** Of all clicks; the rest is fresh. */
 export const SHARES = { repeat: 0.1, bot: 0.05, tampered: 0.02 } as const;
 
 /** So many fresh clicks are remembered for repeats: about ten seconds of the demo. */
 const MEMORY_CLICKS = 1_000;
-
-/** User agents of people. */
-export const PEOPLE = [
-  'Mozilla/5.0 (Linux; Android 14; SM-A546E) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Mobile Safari/537.36',
-  'Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1',
-  'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36',
-  'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36 Edg/131.0.0.0',
-  'Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Safari/605.1.15',
-  'Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0',
-  'Mozilla/5.0 (Android 14; Mobile; rv:132.0) Gecko/132.0 Firefox/132.0',
-] as const;
 
 const BOTS = [
   'Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)',
@@ -44,6 +43,10 @@ export const REFERRERS = [
   'https://forum.example/t/which-e-bike',
   'https://video.example/watch?v=18273',
 ] as const;
+
+/** Places on a page, and forms of an ad: the first ones most often. */
+const PLACEMENTS = ['top', 'article', 'article', 'sidebar', 'top', 'footer'] as const;
+const CREATIVES = ['still', 'video', 'still', 'story'] as const;
 
 /** Numbers from 0 up to, but not 1, the same for the same seed (mulberry32). */
 export function seededRandom(seed: number): () => number {
@@ -98,20 +101,37 @@ export class SampleTraffic {
   next(): SampleClick {
     const chance = this.#random();
     if (chance < SHARES.repeat) return this.#repeat() ?? this.#fresh();
-    if (chance < SHARES.repeat + SHARES.bot)
-      return { ...this.#new(), kind: 'bot', userAgent: this.#pick(BOTS) };
-    if (chance < SHARES.repeat + SHARES.bot + SHARES.tampered) return { ...this.#new(), kind: 'tampered' };
+    if (chance < SHARES.repeat + SHARES.bot) return this.#bot();
+    if (chance < SHARES.repeat + SHARES.bot + SHARES.tampered)
+      return { ...this.#new(), kind: 'tampered', isReported: false };
     return this.#fresh();
   }
 
   #new(): SampleClick {
+    const adId = this.#adIds[this.#rank()] ?? '';
+    const referrer = this.#pick(REFERRERS);
+    const [publisherId = ''] = new URL(referrer).hostname.split('.');
     return {
       kind: 'fresh',
-      adId: this.#adIds[this.#rank()] ?? '',
+      adId,
       impressionId: this.#newImpressionId(),
-      userAgent: this.#pick(PEOPLE),
-      referrer: this.#pick(REFERRERS),
+      person: this.#person(Math.floor(this.#random() * PEOPLE_COUNT)),
+      referrer,
+      isReported: this.#random() < REPORTED_SHARE,
+      publisherId,
+      placementId: `${publisherId}-${this.#pick(PLACEMENTS)}`,
+      creativeId: `${adId}-${this.#pick(CREATIVES)}`,
     };
+  }
+
+  /** The same one for the same number. */
+  #person(number: number): SamplePerson {
+    return samplePerson(number, seededRandom(number));
+  }
+
+  #bot(): SampleClick {
+    const click = this.#new();
+    return { ...click, kind: 'bot', person: { ...click.person, userAgent: this.#pick(BOTS) } };
   }
 
   #fresh(): SampleClick {
