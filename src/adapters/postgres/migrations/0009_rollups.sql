@@ -79,3 +79,60 @@ create table shard_dimension (
   primary key (kind, quarter, value, value2, shard),
   check (value <> '' or value2 <> '')
 ) partition by range (quarter);
+
+-- What a run has mended in these, each change in the transaction that made it (I13). What moves with a restated window is
+-- in `restatement`.
+create table rollup_restatement (
+  id bigint generated always as identity primary key,
+  run bigint not null,
+  rollup text not null check (rollup in ('ad_hour', 'ad_day', 'shard_minute', 'ad_dimension', 'shard_dimension')),
+  -- Empty: all ads together.
+  ad_id text collate "C" not null,
+  -- The row's hour, day, minute or quarter.
+  starts timestamptz not null,
+  kind smallint,
+  value text not null,
+  value2 text not null,
+  -- A sum of wrong counts may be of any size.
+  before_valid numeric not null,
+  before_repeat numeric not null,
+  before_givt numeric not null,
+  before_sivt numeric not null,
+  before_defective numeric not null,
+  before_test numeric not null,
+  after_valid numeric not null,
+  after_repeat numeric not null,
+  after_givt numeric not null,
+  after_sivt numeric not null,
+  after_defective numeric not null,
+  after_test numeric not null,
+  applied_at timestamptz not null default clock_timestamp()
+);
+create index rollup_restatement_run on rollup_restatement (run);
+
+-- What was counted before this: its sums, with the days' partitions that they need. Nobody wrote down whose shard it was,
+-- and of dimensions nothing is known until a reconcile counts them from the streams.
+do $$
+declare
+  counted date;
+begin
+  for counted in select distinct (minute at time zone 'UTC')::date from ad_minute loop
+    execute format('create table %I partition of ad_hour for values from (%L) to (%L)',
+      'ad_hour_' || to_char(counted, 'YYYY_MM_DD'), counted || ' 00:00+00', counted + 1 || ' 00:00+00');
+    execute format('create table %I partition of ad_day for values from (%L) to (%L)',
+      'ad_day_' || to_char(counted, 'YYYY_MM_DD'), counted || ' 00:00+00', counted + 1 || ' 00:00+00');
+  end loop;
+end $$;
+
+insert into ad_hour
+select ad_id, date_bin('1 hour', minute, 'epoch'), sum(valid), sum(repeat), sum(givt), sum(sivt), sum(defective), sum(test),
+  sum(revision)
+from ad_minute group by 1, 2;
+
+insert into ad_day
+select ad_id, date_bin('1 day', hour, 'epoch'), sum(valid), sum(repeat), sum(givt), sum(sivt), sum(defective), sum(test)
+from ad_hour group by 1, 2;
+
+insert into shard_minute
+select -1, minute, sum(valid), sum(repeat), sum(givt), sum(sivt), sum(defective), sum(test)
+from ad_minute group by minute;
