@@ -34,6 +34,10 @@ export interface JobResult {
   readonly undecided: number;
   readonly late: number;
   readonly shardsDiffering: number;
+  readonly rollups: number;
+  readonly rollupsDiffering: number;
+  readonly rollupsRestated: number;
+  readonly rollupsUndecided: number;
 }
 
 export type JobEnd =

@@ -1,5 +1,5 @@
 /** Who replays shards for a run, in its own process or in others. */
-import type { RecountedWindow, WindowSelection } from './recount.ts';
+import type { RecountedPortion, WindowSelection } from './recount.ts';
 import type { ReplayRange } from './replayRange.ts';
 import type { Reclassification } from './rulesInForce.ts';
 
@@ -9,13 +9,15 @@ export interface ReplayOrder {
   /** No more than so many records are expected in the range. */
   readonly recordsMost: number;
   readonly selection: WindowSelection;
+  /** Whether clicks are also counted by their dimensions. */
+  readonly withDimensions: boolean;
   /** In the order in which they were made. */
   readonly reclassifications: readonly Reclassification[];
 }
 
 export interface ReplayHooks {
   /** Takes what was recounted; the same window may come in several portions. */
-  readonly add: (windows: readonly RecountedWindow[]) => Promise<void>;
+  readonly add: (portion: RecountedPortion) => Promise<void>;
   /** Hears how many records were read since it was called last. */
   readonly onRecords: (records: number) => void;
   readonly stop: AbortSignal;

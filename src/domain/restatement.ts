@@ -1,5 +1,5 @@
 /** What a run takes away of the differences that it has found (I13). */
-import type { WindowDifference } from './difference.ts';
+import type { RollupDifference, WindowDifference } from './difference.ts';
 import type { ReplayRange } from './replayRange.ts';
 import type { RestatementCause } from './storedWindow.ts';
 
@@ -17,6 +17,8 @@ export interface RestatementChunk {
   /** From 1. */
   readonly chunk: number;
   readonly differences: readonly RestatedDifference[];
+  /** What is mended beside the windows; their own sums move with them. */
+  readonly rollups: readonly RollupDifference[];
   readonly cause: RunCause;
   /** Why, in the words of who decided it. */
   readonly note: string | undefined;

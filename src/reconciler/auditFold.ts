@@ -47,7 +47,7 @@ export class AuditFold {
   /** The clicks of the next message, in their order. All records of their identities must come by. */
   judge({ streamMs, storedMs, judged, positions }: StandingMessage): AuditedRecord[] {
     const letters = this.#live.apply(streamMs, foldRecordsOf(judged.clicks));
-    const records = replayRecords({ ...judged, deadLetters: [] }, foldSeconds(streamMs));
+    const records = replayRecords({ ...judged, deadLetters: [] }, foldSeconds(streamMs), false);
     return records.flatMap((record, index) => {
       const click = judged.clicks[index];
       const position = positions[index];

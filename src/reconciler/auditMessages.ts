@@ -174,5 +174,9 @@ function resultMessage(result: NonNullable<Job['result']>) {
     undecided: result.undecided,
     late: result.late,
     shards_differing: result.shardsDiffering,
+    rollups: result.rollups,
+    rollups_differing: result.rollupsDiffering,
+    rollups_restated: result.rollupsRestated,
+    rollups_undecided: result.rollupsUndecided,
   };
 }

@@ -27,14 +27,14 @@ export class InlineReplayers implements Replayers {
   }
 
   async replay(order: ReplayOrder, { add, onRecords, stop }: ReplayHooks): Promise<ReplayedShard> {
-    const { range, recordsMost, selection, reclassifications } = order;
+    const { range, recordsMost, selection, withDimensions, reclassifications } = order;
     const recount = new Recount(selection);
     const drain = async () => {
-      const windows = recount.take();
-      if (windows.length > 0) await add(windows);
+      const portion = recount.take();
+      if (portion.windows.length > 0 || portion.rollups.length > 0) await add(portion);
     };
     const rules = new RejudgedRules(this.#parts.routing.table, reclassifications);
-    const parts = { ...this.#parts, rules, recount, drain, onRecords, stop };
+    const parts = { ...this.#parts, rules, recount, withDimensions, drain, onRecords, stop };
     const replayed = await replayShard(range, recordsMost, parts);
     await drain();
     return replayed;

@@ -3,7 +3,7 @@
  * when the process was started again; while it runs here, its newest figures come from memory.
  */
 
-import type { WindowDifference } from '../domain/difference.ts';
+import type { RollupDifference, WindowDifference } from '../domain/difference.ts';
 import { errorText } from '../domain/errorText.ts';
 import { insist } from '../domain/insist.ts';
 import type {
@@ -20,7 +20,7 @@ import { StreamGapError } from '../domain/streamMessage.ts';
 import type { Timers } from '../domain/timers.ts';
 import { JOB_DIFFERENCES_MAX } from './auditLimits.ts';
 import type { JobLedger, Log } from './auditPorts.ts';
-import { reportJob } from './jobReport.ts';
+import { ROLLUPS_LOGGED_MAX, reportJob, rollupFacts } from './jobReport.ts';
 import type { Reconciled, ReconcileWatcher } from './reconcile.ts';
 
 const PROGRESS_EVERY_MS = 1_000;
@@ -214,6 +214,7 @@ class Progress implements ReconcileWatcher {
   readonly #differences: JobDifference[] = [];
   #records = 0;
   #expected = 0;
+  #rollups = 0;
 
   constructor(onReplayed: (records: number) => void, log: Log) {
     this.#onReplayed = onReplayed;
@@ -244,6 +245,12 @@ class Progress implements ReconcileWatcher {
   windowDiffers(difference: WindowDifference, restated: boolean): void {
     if (this.#differences.length >= JOB_DIFFERENCES_MAX) return;
     this.#differences.push({ ...difference, restated });
+  }
+
+  rollupDiffers(difference: RollupDifference, restated: boolean): void {
+    this.#rollups += 1;
+    if (this.#rollups <= ROLLUPS_LOGGED_MAX && !difference.needsLongerReplay)
+      this.#log.error(rollupFacts(difference, restated), 'a rollup differs from what it must be');
   }
 
   adDiffers(): void {

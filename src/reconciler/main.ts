@@ -77,6 +77,7 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
         {
           ...request,
           fromSettled: false,
+          countsOnly: false,
           note: request.note === '' ? undefined : request.note,
           rejudge: undefined,
         },

@@ -1,6 +1,6 @@
 /** What a recount needs of the outside; the command hands it the adapters. */
-import type { AdDifference, ComparedWindows, WindowDifference } from '../domain/difference.ts';
-import type { RecountedWindow, WindowSelection } from '../domain/recount.ts';
+import type { AdDifference, Compared, Differences } from '../domain/difference.ts';
+import type { RecountedPortion, WindowSelection } from '../domain/recount.ts';
 import type { CountedShard } from '../domain/replayRange.ts';
 import type { RestatementChunk, RunStepOutcome } from '../domain/restatement.ts';
 import type { Reclassification } from '../domain/rulesInForce.ts';
@@ -19,11 +19,14 @@ export interface RecountSession {
   readonly shards: readonly CountedShard[];
   /** In the order in which they were made. */
   readonly reclassifications: readonly Reclassification[];
-  add(windows: readonly RecountedWindow[]): Promise<void>;
-  /** After the last `add`: holds the recount against the counts of the selected windows. */
-  compare(selection: WindowSelection): Promise<ComparedWindows>;
-  /** What `compare` found, by ad and minute, so many at a time. */
-  differences(most: number): AsyncIterable<readonly WindowDifference[]>;
+  add(portion: RecountedPortion): Promise<void>;
+  /**
+   * After the last `add`: holds the recount against the counts of the selected windows, and their rollups.
+   * @param withDimensions whether clicks were recounted by dimensions too
+   */
+  compare(selection: WindowSelection, withDimensions: boolean): Promise<Compared>;
+  /** What `compare` found, so many at a time: an ad's windows and rollups of a UTC day together, where these fit. */
+  differences(most: number): AsyncIterable<Differences>;
   /** The same by ad: those of which most valid clicks change, at most so many. */
   adDifferences(most: number): Promise<readonly AdDifference[]>;
   /** After the last restatement: writes down what is settled now, and which windows are not. */

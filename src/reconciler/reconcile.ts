@@ -13,9 +13,14 @@
  * A run that settles lets the minutes that it will verify be watched before it looks at the counts: what is counted of
  * them before is in what it sees, what comes after is a restatement (I13). Only then are they settled.
  */
-import type { AdDifference, ShardDifference, WindowDifference } from '../domain/difference.ts';
+import type {
+  AdDifference,
+  RollupDifference,
+  ShardDifference,
+  WindowDifference,
+} from '../domain/difference.ts';
 import { insist } from '../domain/insist.ts';
-import type { RecountedWindow, WindowSelection } from '../domain/recount.ts';
+import { quartersOf, type RecountedPortion, type WindowSelection } from '../domain/recount.ts';
 import type { ReplayedShard, Replayers, ReplayOrder } from '../domain/replayers.ts';
 import {
   type CountedShard,
@@ -33,8 +38,8 @@ import type { Timers } from '../domain/timers.ts';
 import type { RecountSession, Restatements, Settling } from './ports.ts';
 import { sideBySide } from './sideBySide.ts';
 
-/** Windows restated in one transaction. */
-export const CHUNK_WINDOWS = 500;
+/** Differences taken away in one transaction. */
+const CHUNK_DIFFERENCES = 1_000;
 /**
  * Messages of a part of a stream hold up to so many times as many records as its others: batches grow with load. What is
  * expected goes into the number of files that a shard is spread over, and where there are more, memory grows with them.
@@ -72,6 +77,8 @@ export interface ReconcileWatcher {
   shardDiffers(difference: ShardDifference): void;
   /** @param restated whether the difference is taken away */
   windowDiffers(difference: WindowDifference, restated: boolean): void;
+  /** Likewise. */
+  rollupDiffers(difference: RollupDifference, restated: boolean): void;
   /** Only where clicks are judged again. */
   adDiffers(difference: AdDifference): void;
   troubled(error: unknown): void;
@@ -83,6 +90,8 @@ export interface ReconcileRequest {
   readonly fromSettled: boolean;
   /** Takes the differences away. */
   readonly apply: boolean;
+  /** Leaves out what divides clicks by dimensions: a replay is faster without, and proves what is billed. */
+  readonly countsOnly: boolean;
   /** Settles the minutes that it finds, or makes, equal: needs all ads, and no gap behind the settled minutes. */
   readonly settle: boolean;
   /** Why a person restates by hand. */
@@ -108,13 +117,19 @@ export interface Reconciled {
   /** Of the differing ones, those that need a recount which begins earlier. */
   readonly undecided: number;
   readonly shardsDiffering: number;
+  /** Rows of rollups. */
+  readonly rollups: number;
+  readonly rollupsDiffering: number;
+  readonly rollupsRestated: number;
+  readonly rollupsUndecided: number;
   /** Minutes before this one are settled; -Infinity: none. undefined: it was not asked to settle. */
   readonly settledThroughMs: number | undefined;
 }
 
 /** @throws UndecidedError, StreamGapError, or what else kept it from a decision */
 export async function reconcile(request: ReconcileRequest, parts: ReconcileParts): Promise<Reconciled> {
-  const { apply, settle } = request;
+  const { apply, settle, countsOnly } = request;
+  const withDimensions = !countsOnly;
   const run = apply || settle ? await parts.restatements.begin() : undefined;
   const { selection, throughMs } = await plan(request, parts);
   const session = await parts.openSession();
@@ -128,23 +143,23 @@ export async function reconcile(request: ReconcileRequest, parts: ReconcileParts
     const recordsExpected = planned.reduce((sum, { expected }) => sum + expected, 0);
     parts.watcher.begins(shards.length, recordsExpected);
     const replayers = parts.openReplayers(recordsExpected);
-    const order = { selection, reclassifications };
+    const order = { selection, withDimensions, reclassifications };
     const replayed = await replay(planned, session, order, replayers, parts).finally(() => replayers.close());
     parts.watcher.allRead();
-    const compared = await session.compare(selection);
+    const compared = await session.compare(selection, withDimensions);
     const { fromMs } = selection;
     const ranges = planned.map(({ range }) => range);
     if (asked !== undefined)
       for (const difference of await session.adDifferences(ADS_SHOWN_MAX))
         parts.watcher.adDiffers(difference);
     const restating = { run: apply ? run : undefined, ranges, fromMs, note: request.note, rules, asked };
-    const { restated, undecided, chunk } = await takeAway(session, restating, parts);
+    const { chunk, ...taken } = await takeAway(session, restating, parts);
     if (run !== undefined && throughMs !== undefined && throughMs > -Infinity) {
       const step = { run, chunk: chunk + 1, throughMs, fromMs, restated: apply };
       refuseFenced(await session.settle(step), step);
     }
     const settledThroughMs = throughMs;
-    return { run, shards: shards.length, ...replayed, ...compared, restated, undecided, settledThroughMs };
+    return { run, shards: shards.length, ...replayed, ...compared, ...taken, settledThroughMs };
   } finally {
     await session.close();
   }
@@ -233,7 +248,11 @@ async function planShards(
     const start =
       fromMs === undefined
         ? undefined
-        : await streams.firstSequenceAt(shard, incarnation, replayStartMs(fromMs, routing.table.rules));
+        : await streams.firstSequenceAt(
+            shard,
+            incarnation,
+            replayStartMs(quartersOf({ fromMs, toMs: undefined }).fromMs, routing.table.rules),
+          );
     const range = replayRange(counted, state, start);
     planned.push({ counted, range, expected: expectedRecords(counted, range) });
   }
@@ -243,14 +262,14 @@ async function planShards(
 async function replay(
   planned: readonly PlannedShard[],
   session: RecountSession,
-  order: Pick<ReplayOrder, 'selection' | 'reclassifications'>,
+  order: Omit<ReplayOrder, 'range' | 'recordsMost'>,
   replayers: Replayers,
   { watcher, stop: stopAll }: ReconcileParts,
 ): Promise<{ records: number; shardsDiffering: number }> {
   let added: Promise<void> = Promise.resolve();
   // The session takes one portion at a time.
-  const add = (windows: readonly RecountedWindow[]) => {
-    added = added.then(() => session.add(windows));
+  const add = (portion: RecountedPortion) => {
+    added = added.then(() => session.add(portion));
     return added;
   };
   const onRecords = (count: number) => watcher.onRecords(count);
@@ -288,36 +307,48 @@ interface Restating {
   readonly asked: Reclassification | undefined;
 }
 
+type Taken = Pick<Reconciled, 'restated' | 'undecided' | 'rollupsRestated' | 'rollupsUndecided'>;
+
 async function takeAway(
   session: RecountSession,
   { run, rules, asked, ...common }: Restating,
   parts: ReconcileParts,
-): Promise<{ restated: number; undecided: number; chunk: number }> {
+): Promise<Taken & { readonly chunk: number }> {
   const cause = causeOf(asked, common.note);
-  let restated = 0;
-  let undecided = 0;
+  const taken = { restated: 0, undecided: 0, rollupsRestated: 0, rollupsUndecided: 0 };
   let chunk = 0;
   if (run !== undefined && asked !== undefined) {
     chunk += 1;
     await step(() => parts.restatements.reclassify(run, asked), { run, chunk }, parts);
   }
-  for await (const page of session.differences(CHUNK_WINDOWS)) {
-    const differences = page.filter(({ needsLongerReplay }) => !needsLongerReplay);
-    undecided += page.length - differences.length;
-    if (run !== undefined && differences.length > 0) {
+  for await (const found of session.differences(CHUNK_DIFFERENCES)) {
+    const windows = found.windows.filter(isDecided);
+    const rollups = found.rollups.filter(isDecided);
+    taken.undecided += found.windows.length - windows.length;
+    taken.rollupsUndecided += found.rollups.length - rollups.length;
+    if (run !== undefined && windows.length + rollups.length > 0) {
       chunk += 1;
-      const judged = differences.map((difference) => ({
+      const differences = windows.map((difference) => ({
         ...difference,
         ruleSetVersion: rules.versionAt(difference.adId, difference.minute),
       }));
-      const portion = { run, chunk, differences: judged, cause, ...common };
+      const portion = { run, chunk, differences, rollups, cause, ...common };
       await step(() => parts.restatements.restate(portion), portion, parts);
-      restated += differences.length;
+      taken.restated += windows.length;
+      taken.rollupsRestated += rollups.length;
     }
-    for (const difference of page)
-      parts.watcher.windowDiffers(difference, run !== undefined && !difference.needsLongerReplay);
+    const { watcher } = parts;
+    const isRestated = (difference: Decidable) => run !== undefined && isDecided(difference);
+    for (const difference of found.windows) watcher.windowDiffers(difference, isRestated(difference));
+    for (const difference of found.rollups) watcher.rollupDiffers(difference, isRestated(difference));
   }
-  return { restated, undecided, chunk };
+  return { ...taken, chunk };
+}
+
+type Decidable = Pick<WindowDifference, 'needsLongerReplay'>;
+
+function isDecided({ needsLongerReplay }: Decidable): boolean {
+  return !needsLongerReplay;
 }
 
 function causeOf(asked: Reclassification | undefined, note: string | undefined): RunCause {

@@ -31,6 +31,7 @@ export interface ReplayParts {
   readonly newSpill: (parts: number) => Spill;
   readonly partitionRecordsMax: number;
   readonly recount: Recount;
+  readonly withDimensions: boolean;
   /** Takes what is in the recount, so that there is room. */
   readonly drain: () => Promise<void>;
   /** Hears how many records were read since it was called last. */
@@ -86,7 +87,7 @@ async function readShard(
   take: (record: ReplayRecord) => void,
 ): Promise<ReplayedShard> {
   const { shard, incarnation, fromSequence, throughSequence } = range;
-  const { streams, routing, rules, recount, stop } = parts;
+  const { streams, routing, rules, recount, withDimensions, stop } = parts;
   let next = fromSequence;
   let streamSeconds = 0;
   let records = 0;
@@ -95,7 +96,7 @@ async function readShard(
     next = message.sequence + 1;
     streamSeconds = Math.max(streamSeconds, foldSeconds(message.timestampMs));
     const judged = await examineMessage(message, shard, streams, routing, rules);
-    for (const record of replayRecords(judged, streamSeconds)) take(record);
+    for (const record of replayRecords(judged, streamSeconds, withDimensions)) take(record);
     if (recount.isFull) await parts.drain();
     const count = judged.clicks.length + judged.deadLetters.length;
     records += count;

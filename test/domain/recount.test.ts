@@ -1,11 +1,13 @@
 /** What a recount holds between two portions: bounded, and nothing twice. */
 import { describe, expect, it } from 'vitest';
+import { NO_DIMENSIONS } from '../../src/domain/dimensions.ts';
 import { Recount } from '../../src/domain/recount.ts';
 import type { ReplayRecord } from '../../src/domain/replayRecord.ts';
 import { NOON_MS, uuid7At } from '../support/clicks.ts';
 
 const ALL = { fromMs: undefined, toMs: undefined, adIds: undefined };
-const recordAt = (minute: number): ReplayRecord => ({
+const recordAt = (minute: number, dimensions = NO_DIMENSIONS): ReplayRecord => ({
+  dimensions,
   streamSeconds: 0,
   impressionId: undefined,
   refused: undefined,
@@ -23,9 +25,9 @@ describe('a recount', () => {
     expect(recount.isFull).toBe(false);
     recount.add(recordAt(9_999), { letter: 'V', isLate: false });
     expect(recount.isFull).toBe(true);
-    expect(recount.take()).toHaveLength(10_000);
+    expect(recount.take().windows).toHaveLength(10_000);
     expect(recount.isFull).toBe(false);
-    expect(recount.take()).toEqual([]);
+    expect(recount.take()).toEqual({ windows: [], rollups: [] });
   });
 
   it('counts a late duplicate in no bucket, but names it; an ordinary one opens no window', () => {
@@ -35,7 +37,7 @@ describe('a recount', () => {
     recount.add(recordAt(3), { letter: 'R', isLate: true });
     const taken = recount
       .take()
-      .map(({ minute, late, counts }) => [minute, late, counts.valid, counts.repeat]);
+      .windows.map(({ minute, late, counts }) => [minute, late, counts.valid, counts.repeat]);
     expect(taken).toEqual([
       [2, 1, 0, 0],
       [3, 1, 0, 1],

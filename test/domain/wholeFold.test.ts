@@ -71,7 +71,7 @@ function recordsOf(stream: readonly Message[]): ReplayRecord[] {
   let seconds = 0;
   return stream.flatMap(({ timestampMs, judged }) => {
     seconds = Math.max(seconds, foldSeconds(timestampMs));
-    return replayRecords(judged, seconds);
+    return replayRecords(judged, seconds, true);
   });
 }
 

@@ -31,6 +31,10 @@ const EQUAL = {
   undecided: 0,
   late: 0,
   shardsDiffering: 0,
+  rollups: 0,
+  rollupsDiffering: 0,
+  rollupsRestated: 0,
+  rollupsUndecided: 0,
   settledThroughMs: undefined,
 };
 const totals = (valid: bigint) => ({

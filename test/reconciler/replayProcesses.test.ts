@@ -12,7 +12,7 @@ import { clickSubject, readStreamState } from '../../src/adapters/nats/clickStre
 import { RoutingLog } from '../../src/adapters/nats/routingLog.ts';
 import { prepareTopology } from '../../src/adapters/nats/topology.ts';
 import { ReplayProcesses } from '../../src/adapters/recount/replayProcesses.ts';
-import type { RecountedWindow } from '../../src/domain/recount.ts';
+import type { RecountedPortion } from '../../src/domain/recount.ts';
 import type { Replayers, ReplayOrder } from '../../src/domain/replayers.ts';
 import { StreamGapError } from '../../src/domain/streamMessage.ts';
 import { addCounts, emptyCounts, type WindowCounts } from '../../src/domain/windowCounts.ts';
@@ -21,6 +21,7 @@ import { type Broker, openBroker } from '../adapters/nats/clicks.ts';
 import { NOON_MS, RULES, recordOf, uuid7At } from '../support/clicks.ts';
 import { startNats } from '../support/nats.ts';
 import type { OwnServer } from '../support/ownServer.ts';
+import { addRollup, type Rollups } from '../support/rollups.ts';
 
 const MESSAGES = 300;
 const RECORDS_A_MESSAGE = 20;
@@ -48,6 +49,9 @@ beforeAll(async () => {
           clickId: uuid7At(NOON_MS, number - (number % 7 === 6 ? 1 : 0)),
           impressionId: uuid7At(NOON_MS, 100_000 + Math.floor(number / 3)),
           eventTimeMs: NOON_MS - (number % 5) * 60_000,
+          country: number % 2 === 0 ? 'DE' : '',
+          os: `os ${number % 3}`,
+          referrer: `https://site-${number % 13}.example/page/${number}`,
         }),
       );
     });
@@ -58,6 +62,7 @@ beforeAll(async () => {
     range: { shard: 0, incarnation, fromSequence: 1, throughSequence: MESSAGES },
     recordsMost: MESSAGES * RECORDS_A_MESSAGE,
     selection: { fromMs: NOON_MS - DAY_MS, toMs: NOON_MS + DAY_MS, adIds: undefined },
+    withDimensions: true,
     reclassifications: [],
   };
 });
@@ -79,16 +84,18 @@ function processes(changes: Record<string, string> = {}): ReplayProcesses {
 
 async function recount(replayers: Replayers, changes: Partial<ReplayOrder> = {}) {
   const windows = new Map<string, WindowCounts>();
+  const rollups: Rollups = new Map();
   let heard = 0;
   const replayed = await replayers.replay(
     { ...order, ...changes },
     {
-      add: async (portion: readonly RecountedWindow[]) => {
-        for (const { adId, minute, counts } of portion) {
+      add: async (portion: RecountedPortion) => {
+        for (const { adId, minute, counts } of portion.windows) {
           const sum = windows.get(`${adId} ${minute}`) ?? emptyCounts();
           addCounts(sum, counts);
           windows.set(`${adId} ${minute}`, sum);
         }
+        for (const row of portion.rollups) addRollup(rollups, row);
       },
       onRecords: (records) => {
         heard += records;
@@ -96,7 +103,7 @@ async function recount(replayers: Replayers, changes: Partial<ReplayOrder> = {})
       stop: new AbortController().signal,
     },
   );
-  return { windows, replayed, heard };
+  return { windows, rollups, replayed, heard };
 }
 
 test('recount what this process recounts, one shard after the other', { timeout: TIMEOUT_MS }, async () => {
@@ -114,9 +121,12 @@ test('recount what this process recounts, one shard after the other', { timeout:
   });
   const here = await recount(inline);
   expect(here.windows.size).toBeGreaterThan(40);
+  expect(here.rollups.size).toBeGreaterThan(40);
   const there = processes();
   expect(await recount(there)).toEqual(here);
   expect(await recount(there)).toEqual(here);
+  const without = { withDimensions: false };
+  expect(await recount(there, without)).toEqual({ ...here, rollups: new Map() });
   const some = { selection: { ...order.selection, adIds: new Set(['ad-3']) } };
   expect(await recount(there, some)).toEqual(await recount(inline, some));
 });

@@ -20,6 +20,7 @@ const SETTLE: ReconcileRequest = {
   selection: ALL,
   fromSettled: false,
   apply: false,
+  countsOnly: false,
   settle: true,
   note: undefined,
   rejudge: undefined,
@@ -79,10 +80,10 @@ function run(request: Partial<ReconcileRequest>, world: World = {}) {
           add: () => Promise.resolve(),
           compare: async ({ fromMs }) => {
             note('compare', fromMs);
-            return { windows: 1, late: 0, differing: differences.length };
+            return { windows: 1, late: 0, differing: differences.length, rollups: 0, rollupsDiffering: 0 };
           },
           async *differences() {
-            yield differences;
+            yield { windows: differences, rollups: [] };
           },
           settle: async (step) => {
             note('settle', step);
@@ -118,6 +119,7 @@ function run(request: Partial<ReconcileRequest>, world: World = {}) {
         allRead: () => undefined,
         shardDiffers: () => undefined,
         windowDiffers: () => undefined,
+        rollupDiffers: () => undefined,
         adDiffers: () => undefined,
         troubled: () => undefined,
       },

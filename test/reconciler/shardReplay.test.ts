@@ -4,7 +4,12 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SpillFiles } from '../../src/adapters/disk/spillFiles.ts';
 import { encodeClickBatch, encodeClickRecord } from '../../src/adapters/nats/clickBatchCodec.ts';
-import { Recount, type RecountedWindow, type WindowSelection } from '../../src/domain/recount.ts';
+import {
+  Recount,
+  type RecountedPortion,
+  type RecountedWindow,
+  type WindowSelection,
+} from '../../src/domain/recount.ts';
 import type { ReplayedShard } from '../../src/domain/replayers.ts';
 import { RoutingTable } from '../../src/domain/routingTable.ts';
 import { addCounts, emptyCounts, type WindowCounts } from '../../src/domain/windowCounts.ts';
@@ -12,6 +17,7 @@ import { replayShard } from '../../src/reconciler/shardReplay.ts';
 import { NOON_MS, RULES, recordOf, uuid7At } from '../support/clicks.ts';
 import { MemoryStreams } from '../support/memoryStream.ts';
 import { naiveCount } from '../support/naiveCount.ts';
+import { addRollup, type Rollups } from '../support/rollups.ts';
 
 const MINUTE_MS = 60_000;
 const ALL: WindowSelection = { fromMs: undefined, toMs: undefined, adIds: undefined };
@@ -25,6 +31,9 @@ const click = fc.record({
   ad: fc.constantFrom('ad-1', 'ad-2'),
   minute: fc.integer({ min: 0, max: 3 }),
   head: fc.boolean(),
+  country: fc.constantFrom('', 'DE', 'AT'),
+  os: fc.constantFrom('', 'Linux'),
+  site: fc.constantFrom('', 'news.example', 'shop.example'),
 });
 const stream = fc.array(
   fc.record({
@@ -35,6 +44,7 @@ const stream = fc.array(
   { minLength: 1, maxLength: 15 },
 );
 
+const NOTHING = { country: '' as const, os: '' as const, site: '' as const };
 type Stream = typeof stream extends fc.Arbitrary<infer T> ? T : never;
 
 function streamsOf(messages: Stream): MemoryStreams {
@@ -43,7 +53,7 @@ function streamsOf(messages: Stream): MemoryStreams {
   let timestampMs = NOON_MS;
   for (const { stepMs, clicks, poison } of messages) {
     timestampMs += stepMs;
-    const records = clicks.map(({ impression, click, ad, minute, head }) =>
+    const records = clicks.map(({ impression, click, ad, minute, head, country, os, site }) =>
       encodeClickRecord(
         recordOf({
           adId: ad,
@@ -52,6 +62,9 @@ function streamsOf(messages: Stream): MemoryStreams {
           eventTimeMs: NOON_MS - minute * MINUTE_MS,
           receivedMs: NOON_MS,
           head,
+          country,
+          os,
+          referrer: site === '' ? '' : `https://${site}/${click}`,
         }),
       ),
     );
@@ -66,9 +79,20 @@ async function replay(
   messages: number,
   partitionRecordsMax: number,
   selection = ALL,
-): Promise<{ windows: Map<string, WindowCounts>; late: number; replayed: ReplayedShard; records: number }> {
+): Promise<{
+  windows: Map<string, WindowCounts>;
+  rollups: Rollups;
+  late: number;
+  replayed: ReplayedShard;
+  records: number;
+}> {
   const recount = new Recount(selection);
   const taken: RecountedWindow[] = [];
+  const rollups = new Map() as Rollups;
+  const take = (portion: RecountedPortion) => {
+    taken.push(...portion.windows);
+    for (const row of portion.rollups) addRollup(rollups, row);
+  };
   let records = 0;
   const replayed = await replayShard(
     { shard: 0, incarnation: 'made-1', fromSequence: 1, throughSequence: messages },
@@ -80,14 +104,15 @@ async function replay(
       newSpill: (parts) => SpillFiles.create(tmpdir(), parts),
       partitionRecordsMax,
       recount,
-      drain: async () => void taken.push(...recount.take()),
+      withDimensions: true,
+      drain: async () => take(recount.take()),
       onRecords: (count) => {
         records += count;
       },
       stop: new AbortController().signal,
     },
   );
-  taken.push(...recount.take());
+  take(recount.take());
   const windows = new Map<string, WindowCounts>();
   for (const { adId, minute, counts } of taken) {
     const key = `${minute} ${adId}`;
@@ -96,7 +121,7 @@ async function replay(
     windows.set(key, sum);
   }
   const late = taken.reduce((sum, window) => sum + window.late, 0);
-  return { windows: withoutEmpty(windows), late, replayed, records };
+  return { windows: withoutEmpty(windows), rollups, late, replayed, records };
 }
 
 /** A window may be known only by records that are late. */
@@ -119,6 +144,7 @@ describe("a shard's replay", () => {
         for (const most of [partitionRecordsMax, 1_000]) {
           const found = await replay(streams, messages.length, most);
           expect(found.windows).toEqual(expected.counts);
+          expect(found.rollups).toEqual(expected.rollups);
           expect(found.replayed).toEqual({ records: expected.records, deadLetters: expected.deadLetters });
           expect(found.records).toBe(expected.records);
           const lateDuplicates = gross(live.counts.values()) - gross(expected.counts.values());
@@ -138,6 +164,7 @@ describe("a shard's replay", () => {
         ad,
         minute,
         head: false,
+        ...NOTHING,
       })),
     );
     const streams = streamsOf([{ stepMs: 0, clicks, poison: false }]);
@@ -152,7 +179,11 @@ describe("a shard's replay", () => {
 
   it('that ends before its range does is no answer', async () => {
     const streams = streamsOf([
-      { stepMs: 0, clicks: [{ impression: 1, click: 1, ad: 'ad-1', minute: 0, head: false }], poison: false },
+      {
+        stepMs: 0,
+        clicks: [{ impression: 1, click: 1, ad: 'ad-1', minute: 0, head: false, ...NOTHING }],
+        poison: false,
+      },
     ]);
     streams.read = async function* () {};
     await expect(replay(streams, 1, 1_000)).rejects.toThrow('was read only to 0');

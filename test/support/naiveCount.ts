@@ -2,7 +2,7 @@
  * Counts a shard's messages the plain way: whole texts as keys, everything remembered for ever, nothing hashed or
  * shared with the fold. What owners count after any trouble is held against this.
  */
-import { decodeClickBatch } from '../../src/adapters/nats/clickBatchCodec.ts';
+import { decodeClickBatch, decodeClickRecord } from '../../src/adapters/nats/clickBatchCodec.ts';
 import type { ClickFacts } from '../../src/domain/clickRecord.ts';
 import { isEventTimePossible, judge } from '../../src/domain/judge.ts';
 import type { RoutingTable } from '../../src/domain/routingTable.ts';
@@ -13,10 +13,12 @@ import {
   emptyCounts,
   type WindowCounts,
 } from '../../src/domain/windowCounts.ts';
+import { addClickRollups, type Rollups } from './rollups.ts';
 
 export interface NaiveCount {
   /** By `minute ad_id`. */
   readonly counts: Map<string, WindowCounts>;
+  readonly rollups: Rollups;
   records: number;
   duplicates: number;
   deadLetters: number;
@@ -27,16 +29,22 @@ export function naiveCount(
   shard: number,
   table: RoutingTable,
 ): NaiveCount {
-  const result: NaiveCount = { counts: new Map(), records: 0, duplicates: 0, deadLetters: 0 };
+  const result: NaiveCount = {
+    counts: new Map(),
+    rollups: new Map(),
+    records: 0,
+    duplicates: 0,
+    deadLetters: 0,
+  };
   const horizonSeconds = Math.floor(table.rules.dedupHorizonMs / 1000);
   const identitySeen = new Map<string, number>();
   const clickSeen = new Map<string, number>();
   let streamSeconds = 0;
-  for (const { bytes, timestampMs } of messages) {
-    streamSeconds = Math.max(streamSeconds, Math.floor(timestampMs / 1000));
+  for (const message of messages) {
+    streamSeconds = Math.max(streamSeconds, Math.floor(message.timestampMs / 1000));
     const isSeen = (at: number | undefined) => at !== undefined && at >= streamSeconds - horizonSeconds;
-    const batch = decodeClickBatch(bytes);
-    for (const { facts } of batch?.records ?? [{ facts: undefined }]) {
+    const batch = decodeClickBatch(message.bytes);
+    for (const { facts, bytes } of batch?.records ?? [{ facts: undefined, bytes: message.bytes }]) {
       result.records += 1;
       if (facts === undefined || table.route(facts) !== shard) {
         result.deadLetters += 1;
@@ -56,10 +64,13 @@ export function naiveCount(
       const disposition: Disposition =
         judgement.kind === 'refused' ? judgement.disposition : wasIdentitySeen ? 'REPEAT' : 'VALID';
       const bookedMs = isEventTimePossible(facts, table.rules) ? facts.eventTimeMs : facts.receivedMs;
-      const key = `${Math.floor(bookedMs / 60_000) * 60_000} ${facts.adId}`;
+      const minute = Math.floor(bookedMs / 60_000) * 60_000;
+      const key = `${minute} ${facts.adId}`;
       const counts = result.counts.get(key) ?? emptyCounts();
       countClick(counts, facts.clickId, disposition);
       result.counts.set(key, counts);
+      const record = decodeClickRecord(bytes);
+      if (record !== undefined) addClickRollups(result.rollups, record, minute, disposition);
     }
   }
   return result;

@@ -128,6 +128,9 @@ interface Row {
   now: Date;
 }
 
+/** Runs of before there were any. */
+const NO_ROLLUPS = { rollups: 0, rollupsDiffering: 0, rollupsRestated: 0, rollupsUndecided: 0 };
+
 function toJob(row: Row): Job {
   return {
     id: exactNumber(row.job),
@@ -150,7 +153,7 @@ function toJob(row: Row): Job {
     }),
     startedMs: row.started_at.getTime(),
     endedMs: row.ended_at?.getTime(),
-    result: row.result ?? undefined,
+    result: row.result === null ? undefined : { ...NO_ROLLUPS, ...row.result },
     problem: row.problem,
     nowMs: row.now.getTime(),
   };

@@ -6,31 +6,36 @@
  * The transaction ends with the comparison; what was found stays in a table of the session.
  */
 import type { Pool, PoolClient, QueryResult, QueryResultRow } from 'pg';
-import type {
-  AdDifference,
-  ComparedWindows,
-  WindowDifference,
-  WindowTotals,
-} from '../../domain/difference.ts';
-import type { RecountedWindow, WindowSelection } from '../../domain/recount.ts';
+import type { AdDifference, Compared, Differences } from '../../domain/difference.ts';
+import type { RollupRow } from '../../domain/dimensions.ts';
+import type { RecountedPortion, RecountedWindow, WindowSelection } from '../../domain/recount.ts';
 import { type CountedShard, UndecidedError } from '../../domain/replayRange.ts';
 import type { RunStepOutcome } from '../../domain/restatement.ts';
 import type { Reclassification } from '../../domain/rulesInForce.ts';
 import type { SettlingStep } from '../../domain/settlement.ts';
-import { numberArray } from './arrayLiteral.ts';
+import { numberArray, textArray } from './arrayLiteral.ts';
+import { rollupComparisons } from './compareRollups.ts';
 import { COUNT_COLUMNS, eachCount } from './countColumns.ts';
+import { differencePages, totals } from './differencePages.ts';
 import { exactNumber } from './pool.ts';
 import { readReclassifications } from './reclassifications.ts';
 import { explainStep, MOVED } from './restate.ts';
+import { binned, DISPOSITION_COLUMNS, eachDisposition } from './rollupRows.ts';
 import { aloneInSession } from './settlement.ts';
 
 const BEGIN = `
   begin isolation level repeatable read;
   create temporary table recount (ad_id text collate "C" not null, minute timestamptz not null,
     ${eachCount((column) => `${column} bigint not null`)}, late bigint not null, primary key (ad_id, minute));
-  create temporary table difference (number bigint generated always as identity primary key,
-    ad_id text collate "C" not null, minute timestamptz not null, ${eachCount((column) => `before_${column} bigint`)},
-    ${eachCount((column) => `after_${column} bigint`)}, late bigint, needs_longer_replay boolean)`;
+  create temporary table recount_dimension (ad_id text collate "C" not null, kind smallint not null,
+    quarter timestamptz not null, value text collate "C" not null, value2 text collate "C" not null,
+    ${eachDisposition((column) => `${column} bigint not null`)});
+  create temporary table difference (number bigint generated always as identity,
+    rollup text, ad_id text collate "C" not null, minute timestamptz not null,
+    day timestamptz generated always as (${binned('1 day', 'minute')}) stored,
+    kind smallint, value text, value2 text, ${eachCount((column) => `before_${column} numeric`)},
+    ${eachCount((column) => `after_${column} numeric`)}, late bigint, needs_longer_replay boolean not null,
+    beside boolean, primary key (ad_id, day, number))`;
 
 const SHARDS = 'select shard, incarnation, floor, records, dead_letters from shard order by shard';
 
@@ -41,6 +46,14 @@ const ADD = `
     as row (ad_id, minute, ${eachCount((column) => column)}, late)
   on conflict (ad_id, minute) do update set
     ${eachCount((column) => `${column} = recount.${column} + excluded.${column}`)}, late = recount.late + excluded.late`;
+
+// Portions add up in the comparison: where few come again, that is cheaper than looking for each.
+const ADD_DIMENSIONS = `
+  insert into recount_dimension (ad_id, kind, quarter, value, value2, ${eachDisposition((column) => column)})
+  select ad_id, kind, to_timestamp(quarter), value, value2, ${eachDisposition((column) => column)}
+  from unnest($1::text[], $2::smallint[], $3::bigint[], $4::text[], $5::text[],
+      ${eachDisposition((_, index) => `$${index + 6}::bigint[]`)})
+    as row (ad_id, kind, quarter, value, value2, ${eachDisposition((column) => column)})`;
 
 const SELECTED = `($1::bigint is null or minute >= to_timestamp($1::bigint))
       and ($2::bigint is null or minute < to_timestamp($2::bigint)) and ($3::text[] is null or ad_id = any($3))`;
@@ -72,22 +85,17 @@ const COMPARE = `
   select (select count(*) from compared) as windows, (select coalesce(sum(late), 0) from compared) as late,
     (select count(*) from found) as differing`;
 
-const PAGE = `
-  select number, ad_id, (extract(epoch from minute) * 1000)::bigint as minute, ${eachCount((column) => `before_${column}`)},
-    ${eachCount((column) => `after_${column}`)}, late, needs_longer_replay
-  from difference where number > $1 order by number limit $2`;
-
 const BY_AD = `
   select ad_id, count(*) as windows, ${eachCount((column) => `sum(before_${column}) as before_${column}`)},
     ${eachCount((column) => `sum(after_${column}) as after_${column}`)}
-  from difference group by ad_id order by abs(sum(after_valid - before_valid)) desc, ad_id limit $1`;
+  from difference where rollup is null group by ad_id order by abs(sum(after_valid - before_valid)) desc, ad_id limit $1`;
 
 // What another replay found to differ, and this one does not, is right again, if it began no later. Differences that are
 // restated ended with their restatement.
 const SETTLE = `
   with ${MOVED}, left_over as (
     select ad_id, minute from difference
-    where minute < to_timestamp($3::float8) and (not $5 or needs_longer_replay) and exists (select from moved)
+    where rollup is null and minute < to_timestamp($3::float8) and (not $5 or needs_longer_replay) and exists (select from moved)
   ), ended as (
     update drift set ended_at = clock_timestamp()
     where ended_at is null and minute < to_timestamp($3::float8) and exists (select from moved)
@@ -107,9 +115,6 @@ const SETTLE = `
     insert into settled (through, run) select settled_through, $1 from advanced on conflict (through) do nothing
   )
   select count(*) as moved from moved`;
-
-/** Counts are texts: wrong ones may be of any size. */
-type DifferenceRow = Record<string, string> & { needs_longer_replay: boolean };
 
 export class RecountSession {
   readonly shards: readonly CountedShard[];
@@ -150,8 +155,13 @@ export class RecountSession {
     }
   }
 
-  /** @param windows none twice */
-  async add(windows: readonly RecountedWindow[]): Promise<void> {
+  /** @param portion no window twice */
+  async add({ windows, rollups }: RecountedPortion): Promise<void> {
+    if (windows.length > 0) await this.#addWindows(windows);
+    if (rollups.length > 0) await this.#addRollups(rollups);
+  }
+
+  async #addWindows(windows: readonly RecountedWindow[]): Promise<void> {
     await this.#query(ADD, [
       windows.map(({ adId }) => adId),
       numberArray(windows.map(({ minute }) => minute / 1000)),
@@ -160,30 +170,45 @@ export class RecountSession {
     ]);
   }
 
-  async compare({ fromMs, toMs, adIds }: WindowSelection): Promise<ComparedWindows> {
+  async #addRollups(rollups: readonly RollupRow[]): Promise<void> {
+    await this.#query(ADD_DIMENSIONS, [
+      textArray(rollups.map(({ adId }) => adId)),
+      numberArray(rollups.map(({ kind }) => kind)),
+      numberArray(rollups.map(({ quarter }) => quarter / 1000)),
+      textArray(rollups.map(({ value }) => value)),
+      textArray(rollups.map(({ value2 }) => value2)),
+      ...DISPOSITION_COLUMNS.map(([name]) => numberArray(rollups.map((row) => row[name]))),
+    ]);
+  }
+
+  async compare(selection: WindowSelection, withDimensions: boolean): Promise<Compared> {
+    const { fromMs, toMs, adIds } = selection;
     // Nobody else analyzes a temporary table.
-    await this.#query('analyze recount');
+    await this.#query('analyze recount; analyze recount_dimension');
     const { rows } = await this.#query<Record<'windows' | 'late' | 'differing', string>>(COMPARE, [
       fromMs === undefined ? undefined : fromMs / 1000,
       toMs === undefined ? undefined : toMs / 1000,
       adIds === undefined ? undefined : [...adIds],
     ]);
+    await this.#query('analyze difference');
+    const sums = { rollups: 0, rollupsDiffering: 0 };
+    for (const { text, values } of rollupComparisons(selection, withDimensions)) {
+      const { rows } = await this.#query<Record<'rollups' | 'differing', string>>(text, [...values]);
+      sums.rollups += exactNumber(rows[0]?.rollups ?? '0');
+      sums.rollupsDiffering += exactNumber(rows[0]?.differing ?? '0');
+    }
     await this.#query('commit');
     const { windows = '0', late = '0', differing = '0' } = rows[0] ?? {};
     return {
       windows: exactNumber(windows),
       late: exactNumber(late),
       differing: exactNumber(differing),
+      ...sums,
     };
   }
 
-  async *differences(most: number): AsyncGenerator<readonly WindowDifference[]> {
-    for (let last = '0'; ; ) {
-      const { rows } = await this.#query<DifferenceRow>(PAGE, [last, most]);
-      if (rows.length > 0) yield rows.map(toDifference);
-      if (rows.length < most) return;
-      last = rows.at(-1)?.['number'] ?? last;
-    }
+  differences(most: number): AsyncGenerator<Differences> {
+    return differencePages((text, values) => this.#query(text, values), most);
   }
 
   async adDifferences(most: number): Promise<AdDifference[]> {
@@ -191,8 +216,8 @@ export class RecountSession {
     return rows.map((row) => ({
       adId: row['ad_id'] ?? '',
       windows: exactNumber(row['windows'] ?? ''),
-      before: totals(row, 'before'),
-      after: totals(row, 'after'),
+      before: totals(row, 'before', COUNT_COLUMNS),
+      after: totals(row, 'after', COUNT_COLUMNS),
     }));
   }
 
@@ -242,20 +267,4 @@ function toShard(row: Record<string, string>): CountedShard {
     records: exactNumber(row['records'] ?? ''),
     deadLetters: exactNumber(row['dead_letters'] ?? ''),
   };
-}
-
-function toDifference(row: DifferenceRow): WindowDifference {
-  return {
-    adId: row['ad_id'] ?? '',
-    minute: exactNumber(row['minute'] ?? ''),
-    before: totals(row, 'before'),
-    after: totals(row, 'after'),
-    late: exactNumber(row['late'] ?? ''),
-    needsLongerReplay: row.needs_longer_replay,
-  };
-}
-
-function totals(row: Readonly<Record<string, unknown>>, side: 'before' | 'after'): WindowTotals {
-  const entries = COUNT_COLUMNS.map(([name, column]) => [name, BigInt(String(row[`${side}_${column}`]))]);
-  return Object.fromEntries(entries) as WindowTotals;
 }

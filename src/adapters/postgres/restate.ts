@@ -1,6 +1,6 @@
 /**
- * Restates windows: one statement, hence one transaction, moves the run's fence, adds the differences to the counts (I10)
- * and writes each down (I13). What differs in a final window is booked as an adjustment. Where another run has begun it
+ * Restates windows: one statement, hence one transaction, moves the run's fence, adds the differences to the counts and to
+ * their sums (I10) and writes each down (I13). What differs in a final window is booked as an adjustment. Where another run has begun it
  * does nothing of that.
  */
 import type { Pool } from 'pg';
@@ -9,6 +9,8 @@ import { COUNT_COLUMNS, eachCount } from './countColumns.ts';
 import type { DayPartitions } from './dayPartitions.ts';
 import { BOOKED } from './lateRows.ts';
 import { exactNumber } from './pool.ts';
+import { mends, mendsParameters } from './restateRollups.ts';
+import { rolledUp } from './rollupRows.ts';
 
 const RAISE = 'update reconcile_run set run = run + 1, chunk = 0 returning run';
 
@@ -27,7 +29,7 @@ const RESTATE = {
   with held as (
     select closed_through from settlement limit 1 for share
   ), ${MOVED}, delta as (
-    select ad_id, minute, minute < closed_through as closed, closed_through, late, version,
+    select ad_id, minute, true as watched, minute < closed_through as closed, closed_through, late, version,
       ${eachCount((column) => `before_${column}`)}, ${eachCount((column) => `after_${column}`)},
       ${eachCount((column) => `after_${column} - before_${column} as ${column}`)}
     from unnest($3::text[], $4::timestamptz[], ${eachCount((_, index) => `$${index + 5}::bigint[]`)},
@@ -42,7 +44,7 @@ const RESTATE = {
     on conflict (ad_id, minute) do update set
       ${eachCount((column) => `${column} = stored.${column} + excluded.${column}`)}, revision = stored.revision + 1
     returning ad_id, minute, revision
-  ), ${BOOKED}, restated as (
+  ), ${BOOKED}, ${mends(27)}, ${rolledUp('-1', true)}, restated as (
     insert into restatement (run, cause, note, rule_set_version, streams, range_from, ad_id, minute, late, revision,
       booked_in, ${eachCount((column) => `before_${column}`)}, ${eachCount((column) => `after_${column}`)})
     select $1, $25, $26, version, $23::jsonb, to_timestamp($24::bigint), ad_id, minute, late, revision,
@@ -70,7 +72,10 @@ export async function restate(
   partitions: DayPartitions,
   chunk: RestatementChunk,
 ): Promise<RunStepOutcome> {
-  const minutes = chunk.differences.map(({ minute }) => minute);
+  const minutes = [
+    ...chunk.differences.map(({ minute }) => minute),
+    ...chunk.rollups.map(({ startMs }) => startMs),
+  ];
   const { rows } = await partitions.with(minutes, () =>
     pool.query<{ moved: string }>(RESTATE, parameters(chunk)),
   );
@@ -89,7 +94,8 @@ export async function explainStep(
   return { kind: 'fenced', found: `run ${row.run} has begun and is at part ${row.chunk}` };
 }
 
-function parameters({ run, chunk, differences, ranges, fromMs, cause, note }: RestatementChunk): unknown[] {
+function parameters(restated: RestatementChunk): unknown[] {
+  const { run, chunk, differences, rollups, ranges, fromMs, cause, note } = restated;
   const streams = ranges.map(({ shard, incarnation, fromSequence, throughSequence }) => [
     shard,
     { incarnation, from: fromSequence, through: throughSequence },
@@ -107,5 +113,6 @@ function parameters({ run, chunk, differences, ranges, fromMs, cause, note }: Re
     fromMs === undefined ? undefined : fromMs / 1000,
     cause,
     note,
+    ...mendsParameters(rollups),
   ];
 }

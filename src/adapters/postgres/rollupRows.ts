@@ -6,6 +6,7 @@
  * Each piece begins when the one before it has ended, and writes its rows by key. So every statement comes to the rows in
  * the same order, and no two of them wait for each other in a circle.
  */
+import type { Rollup } from '../../domain/difference.ts';
 import type { DispositionCounts } from '../../domain/windowCounts.ts';
 import { COUNT_COLUMNS } from './countColumns.ts';
 
@@ -21,7 +22,7 @@ export function eachDisposition(sql: (column: string, index: number) => string):
 }
 
 /** The start of the stretch of time of this width that holds a moment, in UTC. */
-export function binned(width: '1 hour' | '1 day', moment: string): string {
+export function binned(width: '1 minute' | '15 minutes' | '1 hour' | '1 day', moment: string): string {
   return `date_bin('${width}', ${moment}, timestamptz '1970-01-01 00:00+00')`;
 }
 
@@ -34,27 +35,37 @@ const COLUMNS = eachDisposition((column) => column);
 const SUMS = eachDisposition((column) => `sum(${column})::bigint`);
 const ADDED = eachDisposition((column) => `${column} = stored.${column} + excluded.${column}`);
 
-/** @param shard the SQL of its number; restatements add to a shard of their own */
-export function rolledUp(shard: string): string {
+/**
+ * @param shard the SQL of its number; restatements add to a shard of their own
+ * @param withMends there is a CTE `mends`: what is added to rows of rollups beside their windows' changes
+ */
+export function rolledUp(shard: string, withMends = false): string {
+  const mends = (rollup: Rollup, columns: string) =>
+    withMends ? `union all select ${columns}, ${COLUMNS} from mends where rollup = '${rollup}'` : '';
   return `
   hours as (
     insert into ad_hour as stored (ad_id, hour, ${COLUMNS}, revision)
-    select ad_id, ${binned('1 hour', 'minute')} as hour, ${SUMS}, count(*) filter (where watched)
-    from delta where not closed and ${after('counted')}
+    select ad_id, hour, ${SUMS}, count(*) filter (where watched) from (
+      select ad_id, ${binned('1 hour', 'minute')} as hour, watched, ${COLUMNS} from delta where not closed
+      ${mends('ad_hour', 'ad_id, starts, false')}) as part
+    where ${after('counted')}
     group by ad_id, hour order by ad_id collate "C", hour
     on conflict (ad_id, hour) do update set ${ADDED}, revision = stored.revision + excluded.revision
     returning 1
   ), days as (
     insert into ad_day as stored (ad_id, day, ${COLUMNS})
-    select ad_id, ${binned('1 day', 'minute')} as day, ${SUMS}
-    from delta where not closed and ${after('hours')}
+    select ad_id, day, ${SUMS} from (
+      select ad_id, ${binned('1 day', 'minute')} as day, ${COLUMNS} from delta where not closed
+      ${mends('ad_day', 'ad_id, starts')}) as part
+    where ${after('hours')}
     group by ad_id, day order by ad_id collate "C", day
     on conflict (ad_id, day) do update set ${ADDED}
     returning 1
   ), shard_minutes as (
     insert into shard_minute as stored (shard, minute, ${COLUMNS})
-    select ${shard}, minute, ${SUMS}
-    from delta where not closed and ${after('days')}
+    select ${shard}, minute, ${SUMS} from (
+      select minute, ${COLUMNS} from delta where not closed ${mends('shard_minute', 'starts')}) as part
+    where ${after('days')}
     group by minute order by minute
     on conflict (minute, shard) do update set ${ADDED}
     returning 1
@@ -67,8 +78,10 @@ export function rolledUp(shard: string): string {
     returning 1
   ), shard_dimensions as (
     insert into shard_dimension as stored (shard, kind, quarter, value, value2, ${COLUMNS})
-    select ${shard}, kind, quarter, value, value2, ${SUMS}
-    from rollup where ${after('dimensions')}
+    select ${shard}, kind, quarter, value, value2, ${SUMS} from (
+      select kind, quarter, value, value2, ${COLUMNS} from rollup
+      ${mends('shard_dimension', 'kind, starts, value, value2')}) as part
+    where ${after('dimensions')}
     group by kind, quarter, value, value2 order by kind, quarter, value collate "C", value2 collate "C"
     on conflict (kind, quarter, value, value2, shard) do update set ${ADDED}
   )`;

@@ -30,6 +30,11 @@ export class ReconcileMetrics {
     help: 'Shards whose own sums differed from their streams in that run.',
     registers: [this.registry],
   });
+  readonly #driftRollups = new Gauge({
+    name: 'clickledger_drift_rollups',
+    help: 'Rows of rollups (sums, and clicks by dimensions) that differed in that run, and were not mended by it.',
+    registers: [this.registry],
+  });
   readonly #settled = new Gauge({
     name: 'clickledger_settled_through_seconds',
     help: 'Minutes before this moment are settled, seconds since the Unix epoch; 0: none yet.',
@@ -91,6 +96,8 @@ export class ReconcileMetrics {
     const { differing, restated, undecided, shardsDiffering } = end.result;
     this.#drift.set(differing - restated - undecided);
     this.#driftShards.set(shardsDiffering);
+    const { rollupsDiffering, rollupsRestated, rollupsUndecided } = end.result;
+    this.#driftRollups.set(rollupsDiffering - rollupsRestated - rollupsUndecided);
   }
 
   /** @param pass undefined: another process archives */
@@ -109,9 +116,10 @@ export class ReconcileMetrics {
 function resultOf(end: JobEnd): (typeof RESULTS)[number] {
   switch (end.state) {
     case 'DONE': {
-      const { differing, undecided, shardsDiffering } = end.result;
-      if (differing > undecided || shardsDiffering > 0) return 'different';
-      return undecided > 0 ? 'undecided' : 'equal';
+      const { differing, undecided, shardsDiffering, rollupsDiffering, rollupsUndecided } = end.result;
+      const left = undecided + rollupsUndecided;
+      if (differing + rollupsDiffering > left || shardsDiffering > 0) return 'different';
+      return left > 0 ? 'undecided' : 'equal';
     }
     case 'FAILED':
       return 'failed';

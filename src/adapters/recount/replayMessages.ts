@@ -1,5 +1,5 @@
 /** What a process that reconciles and those that replay shards for it tell each other. Plain data, copied on its way. */
-import type { RecountedWindow } from '../../domain/recount.ts';
+import type { RecountedPortion } from '../../domain/recount.ts';
 import type { ReplayedShard, ReplayOrder } from '../../domain/replayers.ts';
 
 export type ToReplayer =
@@ -9,13 +9,13 @@ export type ToReplayer =
       /** The routing table is read to at least here. */
       readonly routingSequence: number;
     }
-  /** The windows that were sent last are stored: the next ones may come. */
+  /** The portion that was sent last is stored: the next one may come. */
   | { readonly kind: 'stored' };
 
 export type FromReplayer =
   /** It listens: what is sent to it earlier is lost. */
   | { readonly kind: 'ready' }
-  | { readonly kind: 'windows'; readonly windows: readonly RecountedWindow[] }
+  | { readonly kind: 'recounted'; readonly portion: RecountedPortion }
   | { readonly kind: 'records'; readonly records: number }
   | { readonly kind: 'troubled'; readonly message: string }
   | { readonly kind: 'done'; readonly replayed: ReplayedShard }

@@ -119,8 +119,8 @@ class ReplayProcess {
         this.#isReady = true;
         this.#tell(work.message);
         break;
-      case 'windows':
-        work.hooks.add(message.windows).then(
+      case 'recounted':
+        work.hooks.add(message.portion).then(
           () => this.#tell({ kind: 'stored' }),
           (error: unknown) => work.failed(error),
         );

@@ -22,6 +22,7 @@ const AD_COLUMNS: readonly PlainColumn[] = [
   { head: 'stored -> judged again, all windows', align: 'left' },
 ];
 const AD_CHARACTERS = 24;
+export const NEEDS_LONGER = 'late repeats taken out by a longer reconcile: needs one as long';
 const FINGERPRINTS: readonly (keyof WindowCounts)[] = ['fingerprintHigh', 'fingerprintLow'];
 
 /** A difference's line of the table. @param rules the rule set by which it was judged again, if any */
@@ -59,7 +60,7 @@ function whatDiffers(difference: Pick<WindowDifference, 'before' | 'after'>): st
 
 /** Why a window differs, in words. */
 function whyDiffers({ late, needsLongerReplay }: WindowDifference, rules?: number): string {
-  if (needsLongerReplay) return 'late repeats taken out by a longer reconcile: needs one as long';
+  if (needsLongerReplay) return NEEDS_LONGER;
   if (late === 0)
     return rules === undefined ? 'not what the stream says' : `judged again by rule set ${rules}`;
   return `${formatCountOf(late, 'repeat')} after the dedup horizon`;
@@ -75,8 +76,8 @@ export function differenceJson(difference: WindowDifference, restated: boolean, 
     kind: 'window',
     ad_id: difference.adId,
     minute: new Date(difference.minute).toISOString(),
-    before: totalsJson(difference.before),
-    after: totalsJson(difference.after),
+    before: windowJson(difference.before),
+    after: windowJson(difference.after),
     late: difference.late,
     why: whyDiffers(difference, rules),
     restated,
@@ -88,8 +89,8 @@ export function adDifferenceJson({ adId, windows, before, after }: AdDifference)
     kind: 'ad',
     ad_id: adId,
     windows,
-    before: totalsJson(before),
-    after: totalsJson(after),
+    before: windowJson(before),
+    after: windowJson(after),
   });
 }
 
@@ -97,11 +98,14 @@ export function shardDifferenceJson({ shard, what, stored, recounted }: ShardDif
   return JSON.stringify({ kind: 'shard', shard, what, stored, recounted });
 }
 
-function totalsJson({ fingerprintHigh, fingerprintLow, ...counts }: WindowTotals): object {
-  const named = { ...counts, fingerprint_high: fingerprintHigh, fingerprint_low: fingerprintLow };
-  return Object.fromEntries(Object.entries(named).map(([name, sum]) => [name, `${sum}`]));
+function windowJson({ fingerprintHigh, fingerprintLow, ...counts }: WindowTotals): object {
+  return totalsJson({ ...counts, fingerprint_high: fingerprintHigh, fingerprint_low: fingerprintLow });
 }
 
-function shortened(text: string): string {
+export function totalsJson(totals: Readonly<Record<string, bigint>>): object {
+  return Object.fromEntries(Object.entries(totals).map(([name, sum]) => [name, `${sum}`]));
+}
+
+export function shortened(text: string): string {
   return text.length <= AD_CHARACTERS ? text : `${text.slice(0, AD_CHARACTERS - 1)}…`;
 }

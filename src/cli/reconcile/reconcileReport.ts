@@ -3,7 +3,12 @@
  * object a difference and one with the totals.
  */
 
-import type { AdDifference, ShardDifference, WindowDifference } from '../../domain/difference.ts';
+import type {
+  AdDifference,
+  RollupDifference,
+  ShardDifference,
+  WindowDifference,
+} from '../../domain/difference.ts';
 import { errorText } from '../../domain/errorText.ts';
 import type { Reconciled, ReconcileWatcher } from '../../reconciler/reconcile.ts';
 import { formatCount, formatCountOf, formatMinute, formatSpan } from '../format.ts';
@@ -19,6 +24,7 @@ import {
   shardDifferenceLine,
 } from './differenceTable.ts';
 import { ReplayProgress } from './replayProgress.ts';
+import { renderRollupDifferences, rollupDifferenceJson, rollupDifferenceLine } from './rollupTable.ts';
 
 const TABLE_LINES_MAX = 50;
 
@@ -27,6 +33,7 @@ export class ReconcileReport implements ReconcileWatcher {
   readonly #nowMs: () => number;
   readonly #rules: number | undefined;
   readonly #lines: (readonly string[])[] = [];
+  readonly #rollupLines: (readonly string[])[] = [];
   readonly #shardLines: string[] = [];
   readonly #adLines: (readonly string[])[] = [];
   #progress: ReplayProgress | undefined;
@@ -65,6 +72,12 @@ export class ReconcileReport implements ReconcileWatcher {
     else if (this.#lines.length < TABLE_LINES_MAX) this.#lines.push(differenceLine(difference, this.#rules));
   }
 
+  rollupDiffers(difference: RollupDifference, restated: boolean): void {
+    if (this.#json) print(rollupDifferenceJson(difference, restated));
+    else if (this.#rollupLines.length < TABLE_LINES_MAX)
+      this.#rollupLines.push(rollupDifferenceLine(difference));
+  }
+
   adDiffers(difference: AdDifference): void {
     if (this.#json) print(adDifferenceJson(difference));
     else this.#adLines.push(adDifferenceLine(difference));
@@ -92,21 +105,20 @@ export class ReconcileReport implements ReconcileWatcher {
   }
 
   #printSummary(reconciled: Reconciled): void {
-    const { shards, records, windows, late, differing, restated, undecided, settledThroughMs } = reconciled;
+    const { shards, records, windows, rollups, differing, restated, rollupsDiffering } = reconciled;
     for (const line of this.#shardLines) print(line);
     if (this.#lines.length > 0) print(renderDifferences(this.#lines));
+    if (this.#rollupLines.length > 0) print(renderRollupDifferences(this.#rollupLines));
     if (this.#adLines.length > 0) print(renderAdDifferences(this.#adLines));
-    if (this.#lines.length < differing)
-      print(`the first ${formatCount(this.#lines.length)} of ${formatCount(differing)}; --json names all`);
+    printRest(this.#lines.length, differing);
+    printRest(this.#rollupLines.length, rollupsDiffering);
     const rate = `${formatCount(this.#recordsPerSecond(reconciled))} records/s`;
     print(
-      `${formatCountOf(shards, 'shard')}, ${formatCountOf(records, 'record')} replayed in ${formatSpan(this.#readMs)} (${rate}), ${formatCountOf(windows, 'window')} compared`,
+      `${formatCountOf(shards, 'shard')}, ${formatCountOf(records, 'record')} replayed in ${formatSpan(this.#readMs)} (${rate}), ${formatCountOf(windows, 'window')} and ${formatCountOf(rollups, 'rollup')} compared`,
     );
-    const words = [`${formatCountOf(differing, 'window')} differ${differing === 1 ? 's' : ''}`];
-    if (restated > 0) words.push(`${formatCount(restated)} restated`);
-    if (undecided > 0) words.push(`${formatCount(undecided)} not decided`);
-    if (late > 0) words.push(`${formatCountOf(late, 'repeat')} after the dedup horizon`);
-    print(differing === 0 && this.#shardLines.length === 0 ? 'equal' : words.join(', '));
+    const isEqual = differing + rollupsDiffering === 0 && this.#shardLines.length === 0;
+    print(isEqual ? 'equal' : differenceWords(reconciled));
+    const { settledThroughMs } = reconciled;
     if (settledThroughMs !== undefined) print(settledLine(settledThroughMs, differing - restated));
   }
 
@@ -124,9 +136,35 @@ export class ReconcileReport implements ReconcileWatcher {
       differing,
       restated,
       undecided,
+      rollups: reconciled.rollups,
+      rollups_differing: reconciled.rollupsDiffering,
+      rollups_restated: reconciled.rollupsRestated,
+      rollups_undecided: reconciled.rollupsUndecided,
       settled_through: timeJson(reconciled.settledThroughMs),
     });
   }
+}
+
+function printRest(shown: number, differing: number): void {
+  if (shown < differing)
+    print(`the first ${formatCount(shown)} of ${formatCount(differing)}; --json names all`);
+}
+
+function differenceWords(reconciled: Reconciled): string {
+  const { late, differing, restated, undecided } = reconciled;
+  const words = [differWords(differing, 'window')];
+  if (restated > 0) words.push(`${formatCount(restated)} restated`);
+  if (undecided > 0) words.push(`${formatCount(undecided)} not decided`);
+  if (late > 0) words.push(`${formatCountOf(late, 'repeat')} after the dedup horizon`);
+  const { rollupsDiffering, rollupsRestated, rollupsUndecided } = reconciled;
+  if (rollupsDiffering > 0) words.push(differWords(rollupsDiffering, 'rollup'));
+  if (rollupsRestated > 0) words.push(`${formatCount(rollupsRestated)} mended`);
+  if (rollupsUndecided > 0) words.push(`${formatCount(rollupsUndecided)} not decided`);
+  return words.join(', ');
+}
+
+function differWords(count: number, what: string): string {
+  return `${formatCountOf(count, what)} differ${count === 1 ? 's' : ''}`;
 }
 
 /** @param left windows that still differ */

@@ -12,7 +12,7 @@ import { streamsOf } from '../../adapters/recount/recountParts.ts';
 import type { FromReplayer, ToReplayer } from '../../adapters/recount/replayMessages.ts';
 import { openArchive, withArchive } from '../../archive/config.ts';
 import { errorText } from '../../domain/errorText.ts';
-import type { RecountedWindow } from '../../domain/recount.ts';
+import type { RecountedPortion } from '../../domain/recount.ts';
 import type { ReplayOrder } from '../../domain/replayers.ts';
 import { InlineReplayers } from '../inlineReplayers.ts';
 import { PARTITION_RECORDS_MAX } from '../shardReplay.ts';
@@ -71,11 +71,11 @@ async function replay(order: ReplayOrder, routingSequence: number): Promise<void
 }
 
 /** One portion at a time is on its way (I14). */
-async function add(windows: readonly RecountedWindow[]): Promise<void> {
+async function add(portion: RecountedPortion): Promise<void> {
   const taken = new Promise<void>((resolve) => {
     stored = resolve;
   });
-  tell({ kind: 'windows', windows });
+  tell({ kind: 'recounted', portion });
   await taken;
 }
 

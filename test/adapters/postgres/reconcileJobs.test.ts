@@ -21,6 +21,10 @@ const RESULT: JobResult = {
   undecided: 0,
   late: 2,
   shardsDiffering: 0,
+  rollups: 0,
+  rollupsDiffering: 0,
+  rollupsRestated: 0,
+  rollupsUndecided: 0,
 };
 const HUGE = 2n ** 63n - 1n;
 const sums = (sum: bigint) => ({

@@ -83,8 +83,8 @@ async function settle({ throughMs, fromMs, truth, meanwhile, restated = false }:
   try {
     const floors = new Map(session.shards.map(({ shard, floor }) => [shard, floor]));
     const windows = truth(floors);
-    if (windows.length > 0) await session.add(windows);
-    const { differing } = await session.compare({ ...ALL, fromMs });
+    if (windows.length > 0) await session.add({ windows, rollups: [] });
+    const { differing } = await session.compare({ ...ALL, fromMs }, true);
     await meanwhile?.();
     const step: SettlingStep = { run, chunk: 1, throughMs, fromMs, restated };
     return { floors, differing, outcome: await session.settle(step) };
@@ -97,12 +97,12 @@ async function settle({ throughMs, fromMs, truth, meanwhile, restated = false }:
 async function restateTo(truth: readonly RecountedWindow[], fromMs: number | undefined): Promise<void> {
   const run = await beginReconcileRun(ledger.pool);
   const session = await RecountSession.open(recountPool);
-  await session.add(truth);
-  await session.compare({ ...ALL, fromMs });
-  for await (const differences of session.differences(10)) {
-    const judged = differences.map((difference) => ({ ...difference, ruleSetVersion: 1 }));
+  await session.add({ windows: truth, rollups: [] });
+  await session.compare({ ...ALL, fromMs }, true);
+  for await (const { windows, rollups } of session.differences(10)) {
+    const judged = windows.map((difference) => ({ ...difference, ruleSetVersion: 1 }));
     const why = { cause: 'RECONCILE', note: undefined, ranges: [], fromMs } as const;
-    const chunk = { run, chunk: 1, differences: judged, ...why };
+    const chunk = { run, chunk: 1, differences: judged, rollups, ...why };
     expect(await restate(ledger.pool, partitionsOf(ledger), chunk)).toEqual({ kind: 'done' });
   }
   await session.close();

@@ -13,6 +13,10 @@ const EQUAL: JobResult = {
   undecided: 0,
   late: 0,
   shardsDiffering: 0,
+  rollups: 0,
+  rollupsDiffering: 0,
+  rollupsRestated: 0,
+  rollupsUndecided: 0,
 };
 const done = (result: Partial<JobResult>): JobEnd => ({ state: 'DONE', result: { ...EQUAL, ...result } });
 
