@@ -39,7 +39,7 @@ import type { RecountSession, Restatements, Settling } from './ports.ts';
 import { sideBySide } from './sideBySide.ts';
 
 /** Differences taken away in one transaction. */
-const CHUNK_DIFFERENCES = 1_000;
+const CHUNK_DIFFERENCES = 500;
 /**
  * Messages of a part of a stream hold up to so many times as many records as its others: batches grow with load. What is
  * expected goes into the number of files that a shard is spread over, and where there are more, memory grows with them.
