@@ -15,7 +15,11 @@ export function plainIngest(
   service: ClickIngestServiceDefinition,
   parts: Omit<PlainBatchParts, 'userAgents'>,
 ): ClickIngestServiceDefinition {
-  const userAgents = new BytesCache((bytes) => parts.finder.ofUserAgent(bytes.toString()), 8, USER_AGENT_BYTES_MAX);
+  const userAgents = new BytesCache(
+    (bytes) => parts.finder.ofUserAgent(bytes.toString()),
+    8,
+    USER_AGENT_BYTES_MAX,
+  );
   const plainParts = { ...parts, userAgents };
   return {
     ...service,
