@@ -11,6 +11,9 @@ import { countClick, type Disposition, emptyCounts, type WindowCounts } from '..
 
 type Range = Pick<LiveRequest, 'fromMs' | 'toMs'>;
 
+/** A window's own row, its hour's and its day's. */
+const WINDOW_ROWS = 3;
+
 /** What was counted between two flushes. */
 class Counted {
   readonly windows = new Map<number, WindowCounts>();
@@ -37,7 +40,7 @@ export class AdActor {
     const added = rollups.count(minute, dimensions, disposition);
     if (known !== undefined) return added;
     windows.set(minute, counts);
-    return added + 1;
+    return added + WINDOW_ROWS;
   }
 
   /** Hands out what was counted since the last flush began; it stays visible until `flushed`. */

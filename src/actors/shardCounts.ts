@@ -12,8 +12,11 @@ import { countJudged, type JudgedMessage } from '../domain/judgedMessage.ts';
 import { addDispositions, type DispositionCounts, WINDOW_CLICKS_MAX } from '../domain/windowCounts.ts';
 import { AdActor } from './adActor.ts';
 
-/** Windows with their rollups' rows, and dead letters, in one flush; reading waits beyond. */
-const FLUSH_ROWS_MAX = 50_000;
+/**
+ * Rows and dead letters in one flush; reading waits beyond. Of so many rows PostgreSQL writes 120,000 to 160,000 a second:
+ * far below the time after which a statement is given up, which would never end.
+ */
+const FLUSH_ROWS_MAX = 60_000;
 const FLUSH_DEAD_LETTERS_MAX = 1_000;
 const FLUSH_RECORDS_MAX = WINDOW_CLICKS_MAX / 2;
 
@@ -46,7 +49,7 @@ export class ShardCounts {
   readonly #ads = new Map<string, AdActor>();
   /** Whose windows are in the flush under way. */
   #flushing: (readonly [string, AdActor])[] = [];
-  /** At most so many windows and rollups' rows have come since the last flush began. */
+  /** At most so many rows are in what was counted since the last flush began. */
   #rows = 0;
   #records = 0;
   #duplicates = 0;

@@ -23,15 +23,16 @@ function count(
 describe('an ad actor', () => {
   it('says how many rows a click brings, so that they can be limited', () => {
     const actor = new AdActor('ad-1');
-    expect(count(actor, MINUTE, 1, 'VALID')).toBe(1);
+    // Of the minute, the hour and the day.
+    expect(count(actor, MINUTE, 1, 'VALID')).toBe(3);
     expect(count(actor, MINUTE, 2, 'REPEAT')).toBe(0);
-    expect(count(actor, NEXT, 3, 'VALID')).toBe(1);
+    expect(count(actor, NEXT, 3, 'VALID')).toBe(3);
     // Country and device, country and publisher, and the operating system.
     expect(count(actor, NEXT, 4, 'VALID', PHONE)).toBe(3);
-    expect(count(actor, NEXT + 60_000, 5, 'VALID', PHONE)).toBe(1);
-    expect(count(actor, NEXT + 900_000, 6, 'VALID', PHONE)).toBe(4);
+    expect(count(actor, NEXT + 60_000, 5, 'VALID', PHONE)).toBe(3);
+    expect(count(actor, NEXT + 900_000, 6, 'VALID', PHONE)).toBe(6);
     actor.beginFlush();
-    expect(count(actor, MINUTE, 7, 'VALID', PHONE)).toBe(4);
+    expect(count(actor, MINUTE, 7, 'VALID', PHONE)).toBe(6);
   });
 
   it('hands each window to one flush only, with its fingerprint, and its dimensions', () => {

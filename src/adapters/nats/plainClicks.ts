@@ -57,7 +57,7 @@ export function readPlainBatch(
       const record = new Cursor(bytes, start, start + length);
       const facts = readFacts(record);
       if (facts === undefined) return undefined;
-      records.push(new PlainRecord(bytes, start, length, soundFacts(facts), dimensions));
+      records.push(new PlainRecord(start, record, soundFacts(facts), dimensions));
     } else {
       return undefined;
     }
@@ -73,6 +73,7 @@ export function readPlainFacts(bytes: Uint8Array): ReadFacts | undefined {
 function readFacts(cursor: Cursor): ReadFacts | undefined {
   const facts = noFacts();
   while (cursor.at < cursor.end) {
+    const start = cursor.at;
     switch (cursor.size()) {
       case tag(RECORD.clickId, DELIMITED):
         facts.clickId = cursor.uuid();
@@ -107,8 +108,9 @@ function readFacts(cursor: Cursor): ReadFacts | undefined {
       case tag(RECORD.userAgent, DELIMITED):
         facts.userAgent = cursor.text();
         break;
-      case tag(RECORD.userKey, DELIMITED):
       case tag(RECORD.referrer, DELIMITED):
+        cursor.skipReferrer();
+        break;
       case tag(RECORD.country, DELIMITED):
       case tag(RECORD.region, DELIMITED):
       case tag(RECORD.deviceType, DELIMITED):
@@ -117,6 +119,9 @@ function readFacts(cursor: Cursor): ReadFacts | undefined {
       case tag(RECORD.publisherId, DELIMITED):
       case tag(RECORD.placementId, DELIMITED):
       case tag(RECORD.creativeId, DELIMITED):
+        cursor.skipDimension(start);
+        break;
+      case tag(RECORD.userKey, DELIMITED):
       case tag(RECORD.source, DELIMITED):
       case tag(RECORD.attributes, DELIMITED):
         cursor.skip(cursor.size());
@@ -129,69 +134,33 @@ function readFacts(cursor: Cursor): ReadFacts | undefined {
   return facts;
 }
 
-interface DimensionParts {
-  readonly others: Part;
-  readonly referrer: Part;
-}
-
-/** undefined: the record has none. @param cursor of a plain record */
-function findDimensions(cursor: Cursor): DimensionParts | undefined {
-  const others = { start: 0, end: 0 };
-  const referrer = { start: 0, end: 0 };
-  while (cursor.at < cursor.end) {
-    const start = cursor.at;
-    const key = cursor.size();
-    if ((key & 7) === VARINT) {
-      cursor.number();
-      continue;
-    }
-    const length = cursor.size();
-    if (key === tag(RECORD.referrer, DELIMITED)) {
-      referrer.start = cursor.at;
-      referrer.end = cursor.at + length;
-    } else if (key > tag(RECORD.referrer, DELIMITED) && key <= tag(RECORD.creativeId, DELIMITED)) {
-      if (others.end === 0) others.start = start;
-      others.end = cursor.at + length;
-    }
-    cursor.skip(length);
-  }
-  return others.end === 0 && referrer.end === 0 ? undefined : { others, referrer };
-}
-
 /** Its bytes are a view of the message, made only for whoever asks; and so are its dimensions. */
 class PlainRecord implements DecodedRecord {
   readonly facts: ClickFacts | undefined;
-  readonly #message: Uint8Array;
+  /** At its end. */
+  readonly #cursor: Cursor;
   readonly #start: number;
-  readonly #length: number;
   readonly #dimensions: DimensionsCache;
 
-  constructor(
-    message: Uint8Array,
-    start: number,
-    length: number,
-    facts: ClickFacts | undefined,
-    dimensions: DimensionsCache,
-  ) {
-    this.#message = message;
+  constructor(start: number, cursor: Cursor, facts: ClickFacts | undefined, dimensions: DimensionsCache) {
     this.#start = start;
-    this.#length = length;
+    this.#cursor = cursor;
     this.facts = facts;
     this.#dimensions = dimensions;
   }
 
-  get dimensions(): ClickDimensions {
-    const cursor = new Cursor(this.#message, this.#start, this.#start + this.#length);
-    const parts = findDimensions(cursor);
-    return parts === undefined
-      ? NO_DIMENSIONS
-      : this.#dimensions.of(this.#message, parts.others, parts.referrer);
+  get bytes(): Uint8Array {
+    return this.#cursor.bytes.subarray(this.#start, this.#cursor.end);
   }
 
-  get bytes(): Uint8Array {
-    return this.#message.subarray(this.#start, this.#start + this.#length);
+  get dimensions(): ClickDimensions {
+    const { bytes, others, referrer } = this.#cursor;
+    if (others === undefined && referrer === undefined) return NO_DIMENSIONS;
+    return this.#dimensions.of(bytes, others ?? NO_PART, referrer ?? NO_PART);
   }
 }
+
+const NO_PART: Part = { start: 0, end: 0 };
 
 /** Ad ids and user agents come again and again. */
 const texts = new TextCache();
@@ -204,10 +173,14 @@ class Cursor {
   at: number;
   readonly end: number;
   isPlain = true;
-  readonly #bytes: Uint8Array;
+  /** From the first field of a dimension to the end of the last; the referrer is none of them. */
+  others: Part | undefined;
+  /** Its text. */
+  referrer: Part | undefined;
+  readonly bytes: Uint8Array;
 
   constructor(bytes: Uint8Array, start: number, end: number) {
-    this.#bytes = bytes;
+    this.bytes = bytes;
     this.at = start;
     this.end = end;
   }
@@ -216,7 +189,7 @@ class Cursor {
     let value = 0;
     let scale = 1;
     for (let count = 0; count < bytesMax && this.at < this.end; count++) {
-      const byte = this.#bytes[this.at] ?? 0;
+      const byte = this.bytes[this.at] ?? 0;
       this.at += 1;
       if (byte < 0x80) return value + byte * scale;
       value += (byte - 0x80) * scale;
@@ -236,13 +209,24 @@ class Cursor {
     const start = this.#delimited();
     if (this.at - start !== UUID_BYTES) this.#notPlain();
     const uuid = new Uint8Array(UUID_BYTES);
-    for (let index = 0; index < UUID_BYTES; index++) uuid[index] = this.#bytes[start + index] ?? 0;
+    for (let index = 0; index < UUID_BYTES; index++) uuid[index] = this.bytes[start + index] ?? 0;
     return uuid;
   }
 
   text(): string {
     const start = this.#delimited();
-    return this.isPlain ? texts.text(this.#bytes, start, this.at) : '';
+    return this.isPlain ? texts.text(this.bytes, start, this.at) : '';
+  }
+
+  skipReferrer(): void {
+    const start = this.#delimited();
+    this.referrer = { start, end: this.at };
+  }
+
+  /** @param start of the field */
+  skipDimension(start: number): void {
+    this.#delimited();
+    this.others = { start: this.others?.start ?? start, end: this.at };
   }
 
   skip(length: number): void {
