@@ -50,6 +50,7 @@ const log = createLog('gateway');
 await runProcess(log, DRAIN_BOUND_MS, async () => {
   const config = readConfig(process.env);
   log.level = config.logLevel;
+  const geoFile = config.geoFile === '' ? undefined : await GeoFile.open(config.geoFile, log);
   const nats = await connectNats(config.natsUrl, 'gateway');
   const answersIn = { timeout: config.publishTimeoutMs };
   const manager = await nats.jetstreamManager(answersIn);
@@ -107,7 +108,6 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
   });
   onRates(nats, (announcement) => hotAds.hear(announcement));
   const userKeySalt = new MonthlySalt(config.userKeySalt);
-  const geoFile = config.geoFile === '' ? undefined : await GeoFile.open(config.geoFile, log);
   const userAgents = new UserAgents();
   const finder: FactFinder = {
     ofUserAgent: (userAgent) => userAgents.read(userAgent),
