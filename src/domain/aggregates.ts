@@ -3,19 +3,28 @@ import type { RollupKind, RollupRow } from './dimensions.ts';
 import type { Settlement } from './settlement.ts';
 import type { DispositionCounts } from './windowCounts.ts';
 
-/** Stored counts of one ad in one bucket (a minute, hour, day or month). */
+/** Stored counts of one group in one bucket. */
 export interface StoredRow extends DispositionCounts {
-  readonly adId: string;
-  /** First millisecond of the bucket. */
+  /** The values of the dimensions that the question's rows are divided by, in its order. */
+  readonly group: readonly string[];
+  /** First moment of the bucket, which may lie before the range. */
   readonly bucketMs: number;
-  /** How often its windows were restated. */
+}
+
+/** How often windows of some ads were restated in one bucket. */
+export interface RestatedBucket {
+  /** The values of the dimensions of ads among those that rows are divided by. */
+  readonly ads: readonly string[];
+  readonly bucketMs: number;
   readonly revision: number;
 }
 
-/** Windows of an ad in one bucket that a replay found to differ: the first of them. None of a closed period. */
+/** Windows of some ads in one bucket that a replay found to differ: the first of them. None of a closed period. */
 export interface DifferingBucket {
-  readonly adId: string;
+  /** As in `RestatedBucket`. */
+  readonly ads: readonly string[];
   readonly bucketMs: number;
+  readonly adId: string;
   readonly minute: number;
 }
 
@@ -34,6 +43,7 @@ export interface OwnedCheckpoint {
 export interface SettledAggregates {
   readonly rows: readonly StoredRow[];
   readonly settlement: Settlement;
+  readonly restated: readonly RestatedBucket[];
   readonly differing: readonly DifferingBucket[];
 }
 

@@ -1,60 +1,71 @@
-/** QueryAggregates: checks the request, names the wrong field, reads the counts. */
+/** QueryAggregates: reads the counts that a request asks for, and gives the page of them that it wants. */
 import { status } from '@grpc/grpc-js';
 import { callError, invalidArgument } from '../contract/callErrors.ts';
-import type { AggregateRow } from '../contract/generated/clickledger/v1/AggregateRow.ts';
-import type { QueryAggregatesRequest__Output as Request } from '../contract/generated/clickledger/v1/QueryAggregatesRequest.ts';
-import { bucketEnd, GRANULARITIES, type Granularity } from '../domain/granularity.ts';
-import { AD_ID_BYTES_MAX, cut, isId } from '../domain/limits.ts';
-import { ROW_STATUSES, type RowStatus } from '../domain/settlement.ts';
-import { MINUTE_MS } from '../domain/windowCounts.ts';
+import { Buckets } from '../domain/buckets.ts';
+import type { Question } from '../domain/question.ts';
+import { infoMessage, rowMessage } from './aggregateMessages.ts';
 import type { AggregateReader } from './aggregateReader.ts';
 import type { Answers } from './answers.ts';
+import {
+  type AskedAggregates,
+  PAGED_ROWS_MAX,
+  questionOf,
+  ROWS_MAX,
+  readAggregatesRequest,
+} from './askedAggregates.ts';
+import { fillRows } from './filledRows.ts';
 import { belowLeastStatus, unknownThen } from './leastStatus.ts';
 import type { MergedAggregates, MergedRow } from './mergedAggregates.ts';
-import type { TimeRange } from './ports.ts';
+import { readPageToken, requestHash, writePageToken } from './pageToken.ts';
+import type { ReadAds } from './ports.ts';
+import { comparePlaces, inOrder, placeOf } from './rowOrder.ts';
 
-const ADS_MAX = 1_000;
-const ROWS_MAX = 50_000;
-/** Beyond the year 275760 JavaScript has no dates. */
-const TIME_MAX_MS = 8.64e15;
+export interface AggregateParts {
+  readonly reader: AggregateReader;
+  readonly readAds: ReadAds;
+}
 
-export function aggregateAnswers(reader: AggregateReader): Answers['queryAggregates'] {
-  return async (request) => {
-    const question = readRequest(request);
-    const merged = await read(reader, question);
-    const { range, granularity, minStatus } = question;
-    if (merged.rows.length > ROWS_MAX || merged.differing.length > ROWS_MAX) {
-      throw invalidArgument(
-        `the answer has more than ${ROWS_MAX} rows: ask for fewer ad_ids, a shorter range, or a coarser granularity`,
-      );
-    }
-    const below = belowLeastStatus(merged, range, minStatus);
+export function aggregateAnswers({ reader, readAds }: AggregateParts): Answers['queryAggregates'] {
+  return async (request, signal) => {
+    const asked = readAggregatesRequest(request);
+    const { groupBy, order, pageSize, metrics, range } = asked;
+    const { page_size: _size, page_token: token, ...rest } = request;
+    const hash = requestHash(rest);
+    const after = token === '' ? undefined : readPageToken(token, hash, groupBy.length);
+    const question = await questionOf(asked, readAds);
+    const rowsMax = pageSize === undefined ? ROWS_MAX : PAGED_ROWS_MAX;
+    const merged = await read(reader, question, asked.asOfMs, rowsMax + 1, signal);
+    const all = allRows(merged, question, asked, rowsMax);
+    const below = belowLeastStatus(merged, range, asked.minStatus);
     if (below !== undefined) throw callError(status.FAILED_PRECONDITION, below);
-    const { arrivedThroughMs, missingShards } = merged;
+    const ordered = inOrder(all, order).filter(
+      (row) => after === undefined || comparePlaces(placeOf(row, order), after, order) > 0,
+    );
+    const page = ordered.slice(0, pageSize);
+    const last = ordered.length > page.length ? page.at(-1) : undefined;
+    const form = {
+      groupBy,
+      isByAdUnasked: request.group_by.length === 0 && groupBy[0] === 'ad_id',
+      metrics,
+      buckets: new Buckets(question.range, question.width, question.timeZone),
+    };
     return {
-      rows: merged.rows.map((row) => toMessage(row, range, granularity)),
-      info: {
-        arrived_through_ms: Math.floor(arrivedThroughMs),
-        partial: missingShards.length > 0,
-        missing_shards: missingShards,
-      },
+      rows: page.map((row) => rowMessage(row, form)),
+      info: infoMessage(merged),
+      next_page_token: last === undefined ? '' : writePageToken(hash, placeOf(last, order)),
     };
   };
 }
 
-interface Question {
-  readonly adIds: string[];
-  readonly range: TimeRange;
-  readonly granularity: Granularity;
-  readonly minStatus: RowStatus;
-  /** undefined: as it is now. */
-  readonly asOfMs: number | undefined;
-}
-
-async function read(reader: AggregateReader, question: Question): Promise<MergedAggregates> {
-  const { adIds, range, granularity, asOfMs } = question;
-  if (asOfMs === undefined) return reader.read(adIds, range, granularity, ROWS_MAX + 1);
-  const past = await reader.readPast(asOfMs, adIds, range, granularity, ROWS_MAX + 1);
+async function read(
+  reader: AggregateReader,
+  question: Question,
+  asOfMs: number | undefined,
+  rowsMax: number,
+  signal: AbortSignal,
+): Promise<MergedAggregates> {
+  if (asOfMs === undefined) return reader.read(question, rowsMax, signal);
+  const past = await reader.readPast(asOfMs, question, rowsMax, signal);
   switch (past.kind) {
     case 'future':
       throw invalidArgument(
@@ -63,72 +74,26 @@ async function read(reader: AggregateReader, question: Question): Promise<Merged
     case 'pending':
       throw callError(status.UNAVAILABLE, 'a change from before as_of_ms is not through yet; ask again');
     case 'read': {
-      const unknown = unknownThen(past.settlement, range);
+      const unknown = unknownThen(past.settlement, question.range);
       if (unknown !== undefined) throw callError(status.FAILED_PRECONDITION, unknown);
       return past;
     }
   }
 }
 
-function readRequest(request: Request): Question {
-  const { ad_ids: adIds, from_ms: fromMs, to_ms: toMs } = request;
-  if (adIds.length === 0 || adIds.length > ADS_MAX)
-    throw invalidArgument(`ad_ids must have 1 to ${ADS_MAX} entries, it has ${adIds.length}`);
-  const seen = new Set<string>();
-  for (const adId of adIds) {
-    const shown = JSON.stringify(cut(adId, 200));
-    if (!isId(adId, AD_ID_BYTES_MAX))
-      throw invalidArgument(
-        `ad_ids ${shown} is wrong: it must be 1 to ${AD_ID_BYTES_MAX} bytes without control characters`,
-      );
-    if (seen.has(adId)) throw invalidArgument(`ad_ids ${shown} stands there twice`);
-    seen.add(adId);
-  }
-  for (const [field, value] of Object.entries({ from_ms: fromMs, to_ms: toMs })) {
-    if (!Number.isSafeInteger(value) || value < 0 || value > TIME_MAX_MS || value % MINUTE_MS !== 0) {
-      throw invalidArgument(
-        `${field} ${value} is wrong: it must be milliseconds since 1970 on a whole minute (a multiple of ${MINUTE_MS})`,
-      );
-    }
-  }
-  if (toMs <= fromMs) throw invalidArgument(`to_ms ${toMs} is wrong: it must be after from_ms ${fromMs}`);
-  const granularity = GRANULARITIES.find((known) => known === request.granularity);
-  if (granularity === undefined) {
-    throw invalidArgument(
-      `granularity ${request.granularity} is wrong: it must be one of ${GRANULARITIES.join(', ')}`,
-    );
-  }
-  const asOfMs = request.as_of_ms;
-  if (asOfMs !== undefined && !(Number.isSafeInteger(asOfMs) && asOfMs > 0 && asOfMs <= TIME_MAX_MS)) {
-    throw invalidArgument(`as_of_ms ${asOfMs} is wrong: it must be milliseconds since 1970`);
-  }
-  const minStatus = readMinStatus(request.min_status);
-  return { adIds, range: { fromMs, toMs }, granularity, minStatus, asOfMs };
-}
-
-function readMinStatus(given: Request['min_status']): RowStatus {
-  if (given === 'ROW_STATUS_UNSPECIFIED') return 'PROVISIONAL';
-  const known = ROW_STATUSES.find((name) => name === given);
-  if (known === undefined)
-    throw invalidArgument(`min_status ${given} is wrong: it must be one of ${ROW_STATUSES.join(', ')}`);
-  return known;
-}
-
-function toMessage(row: MergedRow, range: TimeRange, granularity: Granularity): AggregateRow {
-  return {
-    ad_id: row.adId,
-    from_ms: Math.max(row.bucketMs, range.fromMs),
-    to_ms: Math.min(bucketEnd(row.bucketMs, granularity), range.toMs),
-    metrics: {
-      gross_clicks: row.valid + row.repeat + row.givt + row.sivt,
-      clicks: row.valid,
-      repeat_clicks: row.repeat,
-      general_invalid_clicks: row.givt,
-      sophisticated_invalid_clicks: row.sivt,
-      defective_clicks: row.defective,
-      test_clicks: row.test,
-    },
-    status: row.status,
-    revision: row.revision,
-  };
+/** Also those of zeros, where they are asked for. */
+function allRows(
+  merged: MergedAggregates,
+  question: Question,
+  asked: AskedAggregates,
+  rowsMax: number,
+): readonly MergedRow[] {
+  const { rows, restated, differing } = merged;
+  const isWhole = [rows, restated, differing].every(({ length }) => length <= rowsMax);
+  const all = isWhole && asked.fill ? fillRows(merged, question, asked, rowsMax) : rows;
+  if (isWhole && all !== undefined) return all;
+  const pages = asked.pageSize === undefined ? `, or a page_size for up to ${PAGED_ROWS_MAX} in pages` : '';
+  throw invalidArgument(
+    `the answer has more than ${rowsMax} rows: ask for fewer ad_ids, a shorter range, a coarser granularity or fewer groups${pages}`,
+  );
 }

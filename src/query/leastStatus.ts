@@ -1,8 +1,8 @@
 /** Whether an answer has the status that a caller needs, of every minute asked for, and in words why not. Pure. */
 import { type RowStatus, type Settlement, statusOfSpan } from '../domain/settlement.ts';
+import type { TimeRange } from '../domain/timeRange.ts';
 import { MINUTE_MS } from '../domain/windowCounts.ts';
 import type { MergedAggregates } from './mergedAggregates.ts';
-import type { TimeRange } from './ports.ts';
 
 /** undefined: every minute of the range has it. */
 export function belowLeastStatus(

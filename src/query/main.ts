@@ -9,6 +9,7 @@ import { askLiveDeltas } from '../adapters/nats/liveDeltas.ts';
 import { POOL_CONNECTIONS_MAX } from '../adapters/postgres/connectionBudget.ts';
 import { connectPostgres } from '../adapters/postgres/pool.ts';
 import { readAggregates } from '../adapters/postgres/readAggregates.ts';
+import { readAskedAds } from '../adapters/postgres/readAskedAds.ts';
 import { readPastAggregates } from '../adapters/postgres/readPastAggregates.ts';
 import { runProcess } from '../adapters/system/lifecycle.ts';
 import { createLog, logReady } from '../adapters/system/log.ts';
@@ -19,6 +20,7 @@ import { aggregateAnswers } from './aggregateAnswers.ts';
 import { AggregateReader } from './aggregateReader.ts';
 import type { Answers } from './answers.ts';
 import { readConfig } from './config.ts';
+import type { ReadAds } from './ports.ts';
 import { queryService } from './queryService.ts';
 
 const DRAIN_MS = 7_000;
@@ -45,13 +47,13 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
     log.warn({ err: error }, 'PostgreSQL'),
   );
   const reader = new AggregateReader({
-    readStored: (adIds, range, granularity, rowsMax) =>
-      readAggregates(pool, adIds, range, granularity, rowsMax),
+    readStored: (...asked) => readAggregates(pool, ...asked),
     readPast: (asOfMs, ...asked) => readPastAggregates(pool, asOfMs, ...asked),
     askOwner: (owner, request) => askLiveDeltas(nats, owner, request, config.liveTimeoutMs),
   });
+  const readAds: ReadAds = (...asked) => readAskedAds(pool, ...asked);
   const answers: Answers = {
-    queryAggregates: aggregateAnswers(reader),
+    queryAggregates: aggregateAnswers({ reader, readAds }),
     topN: notYet,
     compareAggregates: notYet,
     queryUniques: notYet,

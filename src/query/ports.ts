@@ -1,26 +1,27 @@
-/** What the query service needs of the outside; main.ts hands it the adapters. */
+/** What the query service needs of the outside; main.ts hands it the adapters. Readings end where `signal` is given. */
 import type { LiveDelta, LiveRequest, PastAggregates, StoredAggregates } from '../domain/aggregates.ts';
-import type { Granularity } from '../domain/granularity.ts';
-
-export interface TimeRange {
-  /** Half-open, on whole minutes, milliseconds since the Unix epoch. */
-  readonly fromMs: number;
-  readonly toMs: number;
-}
+import type { AdDimension, AskedAd } from '../domain/groups.ts';
+import type { Question } from '../domain/question.ts';
+import type { Ranking, TopAggregates } from '../domain/ranking.ts';
 
 /** Stored counts and checkpoints, as of one moment; at most `rowsMax` rows. */
 export type ReadStored = (
-  adIds: readonly string[],
-  range: TimeRange,
-  granularity: Granularity,
+  question: Question,
   rowsMax: number,
+  signal?: AbortSignal,
 ) => Promise<StoredAggregates>;
 
 /** The same as it stood at a moment, milliseconds since the Unix epoch by the database's clock. */
 export type ReadPast = (asOfMs: number, ...asked: Parameters<ReadStored>) => Promise<PastAggregates>;
 
+/** The largest of what is stored. */
+export type ReadTop = (ranking: Ranking, signal?: AbortSignal) => Promise<TopAggregates>;
+
 /** An owner's unflushed deltas; undefined where it did not answer in time. */
 export type AskOwner = (owner: string, request: LiveRequest) => Promise<LiveDelta[] | undefined>;
+
+/** Ads with one of these values of a dimension of ads, as the catalog has them now; of more than `adsMax` the first. */
+export type ReadAds = (by: AdDimension, ids: readonly string[], adsMax: number) => Promise<AskedAd[]>;
 
 export interface Log {
   error(facts: object, message: string): void;

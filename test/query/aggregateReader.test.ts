@@ -8,6 +8,7 @@ import type { LiveDelta, OwnedCheckpoint, StoredAggregates } from '../../src/dom
 import type { DispositionCounts } from '../../src/domain/windowCounts.ts';
 import { AggregateReader } from '../../src/query/aggregateReader.ts';
 import { NOON_MS } from '../support/clicks.ts';
+import { question } from '../support/questions.ts';
 import { noPast, UNSETTLED } from '../support/unsettled.ts';
 
 const RANGE = { fromMs: NOON_MS, toMs: NOON_MS + 60_000 };
@@ -98,7 +99,7 @@ class Model {
     );
     return {
       ...UNSETTLED,
-      rows: [{ adId: 'ad-1', bucketMs: NOON_MS, revision: 0, ...NOTHING, valid }],
+      rows: [{ group: ['ad-1'], bucketMs: NOON_MS, ...NOTHING, valid }],
       checkpoints,
     };
   }
@@ -116,7 +117,10 @@ class Model {
   }
 
   async read(): Promise<{ valid: number; missing: number[]; arrivedThroughMs: number }> {
-    const { rows, missingShards, arrivedThroughMs } = await this.reader.read(['ad-1'], RANGE, 'MINUTE', 10);
+    const { rows, missingShards, arrivedThroughMs } = await this.reader.read(
+      question(['ad-1'], RANGE, 'MINUTE'),
+      10,
+    );
     return { valid: rows[0]?.valid ?? 0, missing: missingShards, arrivedThroughMs };
   }
 }
@@ -202,7 +206,7 @@ describe('an aggregate reader', () => {
         return Promise.resolve(undefined);
       },
     });
-    const merged = await reader.read(['ad-1'], RANGE, 'HOUR', 10);
+    const merged = await reader.read(question(['ad-1'], RANGE, 'HOUR'), 10);
     expect(merged).toEqual({ ...UNSETTLED, rows: [], arrivedThroughMs: 5, missingShards: [0, 1, 2, 3] });
     expect(asked).toEqual([
       ['a', { adIds: ['ad-1'], ...RANGE }],
@@ -231,7 +235,7 @@ describe('an aggregate reader', () => {
       readStored: () => Promise.reject(new Error('PostgreSQL is away')),
       askOwner: () => Promise.resolve([]),
     });
-    await expect(reader.read(['ad-1'], RANGE, 'MINUTE', 10)).rejects.toThrow('PostgreSQL is away');
+    await expect(reader.read(question(['ad-1'], RANGE, 'MINUTE'), 10)).rejects.toThrow('PostgreSQL is away');
   });
 
   it('counts nothing twice and leaves nothing out, wherever flushes and take-overs fall', async () => {

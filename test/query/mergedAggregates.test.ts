@@ -2,8 +2,10 @@
 import { describe, expect, it } from 'vitest';
 import type { LiveDelta, OwnedCheckpoint, StoredAggregates, StoredRow } from '../../src/domain/aggregates.ts';
 import type { DispositionCounts } from '../../src/domain/windowCounts.ts';
-import { matchDeltas, mergeAggregates } from '../../src/query/mergedAggregates.ts';
+import { type MergedRow, matchDeltas, mergeAggregates } from '../../src/query/mergedAggregates.ts';
+import { inOrder } from '../../src/query/rowOrder.ts';
 import { NOON_MS } from '../support/clicks.ts';
+import { question } from '../support/questions.ts';
 import { UNSETTLED } from '../support/unsettled.ts';
 
 const NOTHING: DispositionCounts = { valid: 0, repeat: 0, givt: 0, sivt: 0, defective: 0, test: 0 };
@@ -34,7 +36,9 @@ function deltaOf(shard: number, changes: Partial<LiveDelta> = {}): LiveDelta {
 }
 
 const RANGE = { fromMs: 0, toMs: NOON_MS + 86_400_000 };
-const MINUTES = { range: RANGE, granularity: 'MINUTE' } as const;
+const MINUTES = question(['a', 'b'], RANGE, 'MINUTE');
+
+const byGroup = (rows: readonly MergedRow[]) => inOrder(rows, { metric: undefined, isDescending: false });
 
 function storedOf(rows: StoredRow[]): StoredAggregates {
   return { ...UNSETTLED, rows, checkpoints: [] };
@@ -90,7 +94,10 @@ describe('merging', () => {
   it('adds what is stored and what is live, by ad and bucket, over sub-shards too', () => {
     const hour = NOON_MS;
     const merged = mergeAggregates(
-      storedOf([{ adId: 'b', bucketMs: hour, revision: 3, ...NOTHING, valid: 5, givt: 1 }]),
+      {
+        ...storedOf([{ group: ['b'], bucketMs: hour, ...NOTHING, valid: 5, givt: 1 }]),
+        restated: [{ ads: ['b'], bucketMs: hour, revision: 3 }],
+      },
       [
         deltaOf(0, { rows: [{ adId: 'b', minute: hour + 60_000, ...NOTHING, valid: 1, repeat: 2 }] }),
         deltaOf(1, {
@@ -102,14 +109,14 @@ describe('merging', () => {
         }),
       ],
       [],
-      { range: RANGE, granularity: 'HOUR' },
+      question(['a', 'b'], RANGE, 'HOUR'),
     );
     const open = { status: 'PROVISIONAL', revision: 0 };
-    expect(merged.rows).toEqual([
-      { adId: 'a', bucketMs: hour, ...open, ...NOTHING, valid: 6 },
-      { adId: 'a', bucketMs: hour + 3_600_000, ...open, ...NOTHING, valid: 7 },
+    expect(byGroup(merged.rows)).toEqual([
+      { group: ['a'], bucketMs: hour, ...open, ...NOTHING, valid: 6 },
+      { group: ['a'], bucketMs: hour + 3_600_000, ...open, ...NOTHING, valid: 7 },
       {
-        adId: 'b',
+        group: ['b'],
         bucketMs: hour,
         ...open,
         revision: 3,
@@ -124,7 +131,7 @@ describe('merging', () => {
   });
 
   it('changes nothing of what it was given', () => {
-    const stored = Object.freeze({ adId: 'a', bucketMs: NOON_MS, revision: 0, ...NOTHING, valid: 1 });
+    const stored = Object.freeze({ group: ['a'], bucketMs: NOON_MS, ...NOTHING, valid: 1 });
     const live = Object.freeze({ adId: 'a', minute: NOON_MS, ...NOTHING, valid: 1 });
     const merge = () => mergeAggregates(storedOf([stored]), [deltaOf(0, { rows: [live] })], [], MINUTES).rows;
     expect(merge()).toEqual(merge());
@@ -134,9 +141,9 @@ describe('merging', () => {
   it('keeps ads apart whose names and times run together', () => {
     const { rows } = mergeAggregates(
       storedOf([
-        { adId: '1 a', bucketMs: 60_000, revision: 0, ...NOTHING, valid: 1 },
-        { adId: 'a', bucketMs: 60_000, revision: 0, ...NOTHING, valid: 2 },
-        { adId: '60000 a', bucketMs: 0, revision: 0, ...NOTHING, valid: 4 },
+        { group: ['1 a'], bucketMs: 60_000, ...NOTHING, valid: 1 },
+        { group: ['a'], bucketMs: 60_000, ...NOTHING, valid: 2 },
+        { group: ['60000 a'], bucketMs: 0, ...NOTHING, valid: 4 },
       ]),
       [],
       [],
@@ -169,11 +176,11 @@ describe('merging', () => {
     const live = (shard: number, minute: number) =>
       deltaOf(shard, { rows: [{ adId: 'a', minute, ...NOTHING, valid: 1 }] });
     const watched = [live(0, NOON_MS), live(1, NOON_MS + 60_000)];
-    const merged = mergeAggregates(stored, watched, [], { range: RANGE, granularity: 'HOUR' });
+    const merged = mergeAggregates(stored, watched, [], question(['a', 'b'], RANGE, 'HOUR'));
     expect(merged.rows).toMatchObject([{ bucketMs: NOON_MS, valid: 1 }]);
     expect(merged.arrivedThroughMs).toBe(5);
     const later = [live(0, NOON_MS + 120_000), watched[1] ?? deltaOf(1)];
-    const open = mergeAggregates(stored, later, [], { range: RANGE, granularity: 'HOUR' });
+    const open = mergeAggregates(stored, later, [], question(['a', 'b'], RANGE, 'HOUR'));
     expect(open).toMatchObject({ rows: [{ valid: 2 }], arrivedThroughMs: NOON_MS + 500 });
   });
 
@@ -182,20 +189,20 @@ describe('merging', () => {
     const settlement = { watchedThroughMs: at(8), settledThroughMs: at(6), closedThroughMs: at(3) };
     const buckets = (granularity: 'MINUTE' | 'HOUR', toSteps: number, ...steps: number[]) => {
       const rows = steps.map((step) => ({
-        adId: 'a',
+        group: ['a'],
         bucketMs: at(step),
-        revision: 0,
         ...NOTHING,
         valid: 1,
       }));
-      const other = { ...(rows[0] ?? { revision: 0, ...NOTHING, bucketMs: at(0) }), adId: 'b' };
-      const differing = [{ adId: 'a', bucketMs: at(granularity === 'HOUR' ? 0 : 4), minute: at(4) }];
+      const other = { ...(rows[0] ?? { ...NOTHING, bucketMs: at(0) }), group: ['b'] };
+      const differing = [
+        { ads: ['a'], adId: 'a', bucketMs: at(granularity === 'HOUR' ? 0 : 4), minute: at(4) },
+      ];
       const stored = { ...storedOf([...rows, other]), settlement, differing };
       const range = { fromMs: NOON_MS, toMs: at(toSteps) };
-      return mergeAggregates(stored, [], [], { range, granularity }).rows.map(({ adId, status }) => [
-        adId,
-        status,
-      ]);
+      return byGroup(mergeAggregates(stored, [], [], question(['a', 'b'], range, granularity)).rows).map(
+        ({ group, status }) => [group[0], status],
+      );
     };
     expect(buckets('MINUTE', 60, 2, 3, 4, 5, 6, 7)).toEqual([
       ['a', 'FINAL'],

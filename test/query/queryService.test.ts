@@ -12,6 +12,7 @@ import type { Answers } from '../../src/query/answers.ts';
 import type { ReadPast } from '../../src/query/ports.ts';
 import { queryService } from '../../src/query/queryService.ts';
 import { serve } from '../support/grpcServer.ts';
+import { question } from '../support/questions.ts';
 import { SilentLog } from '../support/silentLog.ts';
 import { noPast, UNSETTLED } from '../support/unsettled.ts';
 
@@ -25,7 +26,7 @@ const GOOD = {
 } satisfies QueryAggregatesRequest;
 
 function rowOf(adId: string, bucketMs: number): StoredRow {
-  return { adId, bucketMs, revision: 0, valid: 1, repeat: 2, givt: 3, sivt: 4, defective: 5, test: 6 };
+  return { group: [adId], bucketMs, valid: 1, repeat: 2, givt: 3, sivt: 4, defective: 5, test: 6 };
 }
 
 const unasked = () => {
@@ -54,7 +55,10 @@ async function setUp(stored: () => Promise<StoredAggregates>, readPast: ReadPast
   const address = await serve((server) =>
     server.addService(
       ClickQueryService.service,
-      queryService({ answers: { ...notServed, queryAggregates: aggregateAnswers(reader) }, log }),
+      queryService({
+        answers: { ...notServed, queryAggregates: aggregateAnswers({ reader, readAds }) },
+        log,
+      }),
     ),
   );
   const client = queryClient(address);
@@ -62,11 +66,11 @@ async function setUp(stored: () => Promise<StoredAggregates>, readPast: ReadPast
   return { client, log, asked };
 }
 
+const readAds = () => Promise.reject(new Error('nobody asks the catalog here'));
 const nothing = () => Promise.resolve({ ...UNSETTLED, rows: [], checkpoints: [] });
 
 describe('a query', () => {
   it.each<[string, Partial<QueryAggregatesRequest>, RegExp]>([
-    ['no ads', { ad_ids: [] }, /^ad_ids must have 1 to 1000 entries, it has 0$/],
     ['too many ads', { ad_ids: Array.from({ length: 1_001 }, (_, ad) => `${ad}`) }, /^ad_ids .*it has 1001$/],
     ['an empty ad', { ad_ids: ['a', ''] }, /^ad_ids "" is wrong: it must be 1 to 128 bytes/],
     ['a long ad', { ad_ids: ['x'.repeat(129)] }, /^ad_ids "x+" is wrong/],
@@ -85,12 +89,12 @@ describe('a query', () => {
     [
       'no granularity',
       { granularity: 'GRANULARITY_UNSPECIFIED' },
-      /^granularity \S+ is wrong: .*MINUTE, HOUR, DAY, MONTH$/,
+      /^granularity \S+ is wrong: .*MINUTE, HOUR, DAY, WEEK, MONTH$/,
     ],
     [
       'a status that is none',
       { min_status: 9 as never },
-      /^min_status 9 is wrong: .*PROVISIONAL, SETTLED, FINAL$/,
+      /^min_status "9" is wrong: .*PROVISIONAL, SETTLED, FINAL$/,
     ],
     ['a moment before 1970', { as_of_ms: -1 }, /^as_of_ms -1 is wrong/],
     ['the moment zero', { as_of_ms: 0 }, /^as_of_ms 0 is wrong/],
@@ -107,7 +111,8 @@ describe('a query', () => {
       rows: [],
       info: { partial: false, missing_shards: [] },
     });
-    expect(asked).toEqual([[['ad-1'], { fromMs: MARCH_MS, toMs: MARCH_MS + DAY_MS }, 'HOUR', 50_001]]);
+    const range = { fromMs: MARCH_MS, toMs: MARCH_MS + DAY_MS };
+    expect(asked).toEqual([[question(['ad-1'], range, 'HOUR'), 50_001, expect.any(AbortSignal)]]);
   });
 
   it('gets every count under its own name: gross is what is not defective and no test', async () => {
@@ -162,6 +167,8 @@ describe('a query', () => {
       arrived_through_ms: 1_234,
       partial: true,
       missing_shards: [7],
+      settled_through_ms: 0,
+      final_through_ms: 0,
     });
   });
 
@@ -173,7 +180,9 @@ describe('a query', () => {
     size += 1;
     await expect(client.queryAggregates(GOOD)).rejects.toMatchObject({
       code: status.INVALID_ARGUMENT,
-      details: expect.stringContaining('fewer ad_ids, a shorter range, or a coarser granularity'),
+      details: expect.stringContaining(
+        'fewer ad_ids, a shorter range, a coarser granularity or fewer groups, or a page_size',
+      ),
     });
   });
 
@@ -201,6 +210,7 @@ describe('a query for settled counts', () => {
       rows: [],
       checkpoints: [],
       settlement,
+      restated: [],
       differing: [],
       ...changes,
     }));
@@ -234,7 +244,12 @@ describe('a query for settled counts', () => {
   });
 
   it('is refused where a replay found a window to differ, though nothing is counted of it', async () => {
-    const differing = [45, 40].map((minutes) => ({ adId: 'ad-1', bucketMs: MARCH_MS, minute: at(minutes) }));
+    const differing = [45, 40].map((minutes) => ({
+      ads: ['ad-1'],
+      adId: 'ad-1',
+      bucketMs: MARCH_MS,
+      minute: at(minutes),
+    }));
     const words =
       'ad "ad-1", minute 2024-03-01T00:40:00.000Z is PROVISIONAL, min_status is SETTLED: a replay found';
     expect(await ask('SETTLED', 0, 60, { differing })).toEqual(refused(words));
@@ -253,10 +268,22 @@ describe('a query for settled counts', () => {
       floor: 0,
       arrivedThroughMs: 77,
     };
-    const stored = { rows: [rowOf('ad-1', MARCH_MS)], checkpoints: [checkpoint], settlement, differing: [] };
+    const stored = {
+      rows: [rowOf('ad-1', MARCH_MS)],
+      checkpoints: [checkpoint],
+      settlement,
+      restated: [],
+      differing: [],
+    };
     const { client } = await setUp(async () => stored);
     const answer = await client.queryAggregates({ ...GOOD, to_ms: at(60), granularity: 'HOUR' });
-    expect(answer.info).toEqual({ arrived_through_ms: 77, partial: false, missing_shards: [] });
+    expect(answer.info).toEqual({
+      arrived_through_ms: 77,
+      partial: false,
+      missing_shards: [],
+      settled_through_ms: at(60),
+      final_through_ms: at(30),
+    });
     expect(answer.rows).toMatchObject([{ status: 'SETTLED', revision: 0 }]);
   });
 });
@@ -273,14 +300,21 @@ describe('a query for counts as of a moment', () => {
     const asked: unknown[][] = [];
     const { client } = await setUp(nothing, async (...given) => {
       asked.push(given);
-      const rows = [{ ...rowOf('ad-1', MARCH_MS), revision: 4 }];
-      return { kind: 'read', rows, settlement, differing: [] };
+      const restated = [{ ads: ['ad-1'], bucketMs: MARCH_MS, revision: 4 }];
+      return { kind: 'read', rows: [rowOf('ad-1', MARCH_MS)], settlement, restated, differing: [] };
     });
     const answer = await client.queryAggregates(asOf);
     expect(answer.rows).toMatchObject([{ status: 'SETTLED', revision: 4, metrics: { clicks: 1 } }]);
-    expect(answer.info).toEqual({ arrived_through_ms: 0, partial: false, missing_shards: [] });
+    expect(answer.info).toEqual({
+      arrived_through_ms: 0,
+      partial: false,
+      missing_shards: [],
+      settled_through_ms: MARCH_MS + DAY_MS,
+      final_through_ms: 0,
+    });
+    const range = { fromMs: MARCH_MS, toMs: MARCH_MS + DAY_MS };
     expect(asked).toEqual([
-      [asOf.as_of_ms, ['ad-1'], { fromMs: MARCH_MS, toMs: MARCH_MS + DAY_MS }, 'HOUR', 50_001],
+      [asOf.as_of_ms, question(['ad-1'], range, 'HOUR'), 50_001, expect.any(AbortSignal)],
     ]);
     const final = client.queryAggregates({ ...asOf, min_status: 'FINAL' });
     await expect(final).rejects.toMatchObject({ code: status.FAILED_PRECONDITION });
@@ -291,6 +325,7 @@ describe('a query for counts as of a moment', () => {
       kind: 'read',
       rows: [],
       settlement,
+      restated: [],
       differing: [],
     }));
     await expect(

@@ -8,11 +8,12 @@
  */
 import type { Ledger } from '../../src/actors/ports.ts';
 import type { OwnedCheckpoint, StoredAggregates, StoredRow } from '../../src/domain/aggregates.ts';
+import { Buckets } from '../../src/domain/buckets.ts';
 import type { Checkpoint, Heartbeat, Hold, ShardToClaim } from '../../src/domain/checkpoint.ts';
 import type { DeadLetter } from '../../src/domain/deadLetter.ts';
 import type { RollupRow } from '../../src/domain/dimensions.ts';
 import type { Flush, FlushOutcome } from '../../src/domain/flush.ts';
-import { bucketStart, type Granularity } from '../../src/domain/granularity.ts';
+import type { Question } from '../../src/domain/question.ts';
 import {
   addCounts,
   addDispositions,
@@ -123,20 +124,18 @@ export class MemoryLedger {
   }
 
   /** Rows and checkpoints of one moment, as the query service reads them. */
-  readStored(
-    adIds: readonly string[],
-    { fromMs, toMs }: { fromMs: number; toMs: number },
-    granularity: Granularity,
-    rowsMax: number,
-  ): Promise<StoredAggregates> {
+  readStored(question: Question, rowsMax: number): Promise<StoredAggregates> {
+    const { ads, range, width, timeZone } = question;
+    const adIds = ads?.map(({ ad_id }) => ad_id) ?? [];
+    const buckets = new Buckets(range, width, timeZone);
     return this.trouble.around('readStored', () => {
       const rows = new Map<string, StoredRow & WindowCounts>();
       for (const [key, counts] of this.#state.counts) {
         const space = key.indexOf(' ');
         const [minute, adId] = [Number(key.slice(0, space)), key.slice(space + 1)];
-        if (!adIds.includes(adId) || minute < fromMs || minute >= toMs) continue;
-        const bucketMs = bucketStart(minute, granularity);
-        const row = rows.get(`${bucketMs} ${adId}`) ?? { adId, bucketMs, revision: 0, ...emptyCounts() };
+        if (!adIds.includes(adId) || minute < range.fromMs || minute >= range.toMs) continue;
+        const bucketMs = buckets.startOf(minute);
+        const row = rows.get(`${bucketMs} ${adId}`) ?? { group: [adId], bucketMs, ...emptyCounts() };
         addCounts(row, counts);
         rows.set(`${bucketMs} ${adId}`, row);
       }

@@ -3,6 +3,7 @@ import type { SettledAggregates } from '../../src/domain/aggregates.ts';
 
 export const UNSETTLED: Omit<SettledAggregates, 'rows'> = {
   settlement: { watchedThroughMs: -Infinity, settledThroughMs: -Infinity, closedThroughMs: -Infinity },
+  restated: [],
   differing: [],
 };
 

@@ -22,7 +22,13 @@ const COLUMNS: readonly { readonly head: string; readonly metric: Count }[] = [
 ];
 
 /** So many characters of an ISO time name a row of that width. */
-const TIME_LENGTH: Readonly<Record<Granularity, number>> = { MINUTE: 16, HOUR: 16, DAY: 10, MONTH: 7 };
+const TIME_LENGTH: Readonly<Record<Granularity, number>> = {
+  MINUTE: 16,
+  HOUR: 16,
+  DAY: 10,
+  WEEK: 10,
+  MONTH: 7,
+};
 
 export function renderRows(rows: readonly AggregateRow__Output[], granularity: Granularity): string {
   const columns: PlainColumn[] = [

@@ -8,6 +8,7 @@ import type { SettledAggregates } from '../../../src/domain/aggregates.ts';
 import type { DeltaRow } from '../../../src/domain/flush.ts';
 import type { Granularity } from '../../../src/domain/granularity.ts';
 import { statusOfSpan } from '../../../src/domain/settlement.ts';
+import { question } from '../../support/questions.ts';
 import {
   addShard,
   asPool,
@@ -67,19 +68,24 @@ async function past(
   granularity: Granularity = 'MINUTE',
   range = RANGE,
 ): Promise<SettledAggregates> {
-  const found = await readPastAggregates(ledger.pool, asOfMs, ['ad', 'other'], range, granularity, 100);
+  const found = await readPastAggregates(
+    ledger.pool,
+    asOfMs,
+    question(['ad', 'other'], range, granularity),
+    100,
+  );
   if (found.kind !== 'read') throw new Error(`not read: ${found.kind}`);
   return found;
 }
 
-const shown = ({ rows }: SettledAggregates) =>
+const shown = ({ rows, restated }: SettledAggregates) =>
   rows
-    .map(({ adId, bucketMs, valid, test: tests, revision }) => [
-      adId,
+    .map(({ group, bucketMs, valid, test: tests }) => [
+      group[0],
       (bucketMs - MINUTE) / STEP_MS,
       valid,
       tests,
-      revision,
+      restated.find(({ ads, bucketMs: at }) => ads[0] === group[0] && at === bucketMs)?.revision ?? 0,
     ])
     .sort();
 
@@ -116,7 +122,7 @@ describe('counts as of a moment', () => {
     ]);
     // Now and then are read alike.
     expect(shown(await past(later))).toEqual(
-      shown(await readAggregates(ledger.pool, ['ad', 'other'], RANGE, 'MINUTE', 100)),
+      shown(await readAggregates(ledger.pool, question(['ad', 'other'], RANGE, 'MINUTE'), 100)),
     );
     await store(delta('ad', MINUTE, { valid: 100 }));
     await setSettlement(ledger, { closed: MONTH_END });
@@ -149,7 +155,7 @@ describe('counts as of a moment', () => {
       const status = statusOfSpan(NEXT, settlement, differing.length > 0);
       return [settlement.settledThroughMs, settlement.closedThroughMs, status, differing];
     };
-    const differing = [{ adId: 'ad', bucketMs: MINUTE, minute: MINUTE }];
+    const differing = [{ ads: ['ad'], adId: 'ad', bucketMs: MINUTE, minute: MINUTE }];
     expect(await known(never)).toEqual([-Infinity, -Infinity, 'PROVISIONAL', []]);
     expect(await known(first)).toEqual([NEXT, -Infinity, 'SETTLED', []]);
     expect(await known(differs)).toEqual([MONTH_END, -Infinity, 'PROVISIONAL', differing]);
@@ -159,7 +165,7 @@ describe('counts as of a moment', () => {
 
   test('are refused of a moment to come', async () => {
     const nowMs = await moment();
-    const found = await readPastAggregates(ledger.pool, nowMs + 60_000, ['ad'], RANGE, 'DAY', 10);
+    const found = await readPastAggregates(ledger.pool, nowMs + 60_000, question(['ad'], RANGE, 'DAY'), 10);
     expect(found).toMatchObject({ kind: 'future', nowMs: expect.closeTo(nowMs, -5) });
   });
 
@@ -191,7 +197,7 @@ describe('counts as of a moment', () => {
       await flusher.query('begin');
       const flush = flushOf({ floor, newFloor: floor + 1, rows: [delta('ad', MINUTE, { valid: 2 })] });
       await storeFlush(asPool(flusher), partitionsOf(ledger), flush);
-      const found = await readPastAggregates(ledger.pool, await moment(), ['ad'], RANGE, 'DAY', 10);
+      const found = await readPastAggregates(ledger.pool, await moment(), question(['ad'], RANGE, 'DAY'), 10);
       expect(found).toEqual({ kind: 'pending' });
       expect(shown(await past(before))).toEqual([['ad', 0, 5, 0, 0]]);
     });
@@ -207,13 +213,17 @@ describe('counts of now', () => {
       `insert into drift (ad_id, minute, run) values ('ad', $1, 1), ('ad', $2, 1), ('x', $1, 1)`,
       [new Date(MINUTE), new Date(NEXT)],
     );
-    const read = (granularity: Granularity) => readAggregates(ledger.pool, ['ad'], RANGE, granularity, 10);
+    const read = (granularity: Granularity) =>
+      readAggregates(ledger.pool, question(['ad'], RANGE, granularity), 10);
     expect(await read('HOUR')).toMatchObject({
-      rows: [{ valid: 8, revision: 2 }],
+      rows: [{ valid: 8 }],
+      restated: [{ ads: ['ad'], bucketMs: MINUTE, revision: 2 }],
       settlement: { watchedThroughMs: RANGE.toMs, settledThroughMs: RANGE.toMs, closedThroughMs: -Infinity },
-      differing: [{ adId: 'ad', bucketMs: MINUTE, minute: MINUTE }],
+      differing: [{ ads: ['ad'], adId: 'ad', bucketMs: MINUTE, minute: MINUTE }],
     });
     await setSettlement(ledger, { settled: RANGE.toMs, closed: NEXT });
-    expect((await read('MINUTE')).differing).toEqual([{ adId: 'ad', bucketMs: NEXT, minute: NEXT }]);
+    expect((await read('MINUTE')).differing).toEqual([
+      { ads: ['ad'], adId: 'ad', bucketMs: NEXT, minute: NEXT },
+    ]);
   });
 });

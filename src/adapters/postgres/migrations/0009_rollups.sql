@@ -136,3 +136,10 @@ from ad_hour group by 1, 2;
 insert into shard_minute
 select -1, minute, sum(valid), sum(repeat), sum(givt), sum(sivt), sum(defective), sum(test)
 from ad_minute group by minute;
+
+-- How often windows of a range were restated, whichever ads they are of.
+create index restatement_minute on restatement (minute) where booked_in is null;
+
+-- Questions about campaigns and advertisers.
+create index ad_campaign_id on ad (campaign_id);
+create index ad_advertiser_id on ad (advertiser_id);
