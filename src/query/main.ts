@@ -11,6 +11,7 @@ import { connectPostgres } from '../adapters/postgres/pool.ts';
 import { readAggregates } from '../adapters/postgres/readAggregates.ts';
 import { readAskedAds } from '../adapters/postgres/readAskedAds.ts';
 import { readPastAggregates } from '../adapters/postgres/readPastAggregates.ts';
+import { readTop } from '../adapters/postgres/readTop.ts';
 import { runProcess } from '../adapters/system/lifecycle.ts';
 import { createLog, logReady } from '../adapters/system/log.ts';
 import { followReadiness, succeedsWithin } from '../adapters/system/readiness.ts';
@@ -19,9 +20,11 @@ import { callError } from '../contract/callErrors.ts';
 import { aggregateAnswers } from './aggregateAnswers.ts';
 import { AggregateReader } from './aggregateReader.ts';
 import type { Answers } from './answers.ts';
+import { compareAnswers } from './compareAnswers.ts';
 import { readConfig } from './config.ts';
 import type { ReadAds } from './ports.ts';
 import { queryService } from './queryService.ts';
+import { topAnswers } from './topAnswers.ts';
 
 const DRAIN_MS = 7_000;
 /** Below what `up` waits before it kills. */
@@ -54,8 +57,8 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
   const readAds: ReadAds = (...asked) => readAskedAds(pool, ...asked);
   const answers: Answers = {
     queryAggregates: aggregateAnswers({ reader, readAds }),
-    topN: notYet,
-    compareAggregates: notYet,
+    topN: topAnswers({ readTop: (...asked) => readTop(pool, ...asked), readAds }),
+    compareAggregates: compareAnswers({ reader, readAds }),
     queryUniques: notYet,
     streamAggregates: notYet,
     exportAggregates: notYet,

@@ -14,6 +14,8 @@ import {
 } from '@grpc/grpc-js';
 import type { BatchIngestClicksRequest } from '../../contract/generated/clickledger/v1/BatchIngestClicksRequest.ts';
 import type { BatchIngestClicksResponse__Output } from '../../contract/generated/clickledger/v1/BatchIngestClicksResponse.ts';
+import type { CompareAggregatesRequest } from '../../contract/generated/clickledger/v1/CompareAggregatesRequest.ts';
+import type { CompareAggregatesResponse__Output } from '../../contract/generated/clickledger/v1/CompareAggregatesResponse.ts';
 import type { GetAdRequest } from '../../contract/generated/clickledger/v1/GetAdRequest.ts';
 import type { GetAdResponse__Output } from '../../contract/generated/clickledger/v1/GetAdResponse.ts';
 import type { GetClickRequest } from '../../contract/generated/clickledger/v1/GetClickRequest.ts';
@@ -24,6 +26,8 @@ import type { ListAdsRequest } from '../../contract/generated/clickledger/v1/Lis
 import type { ListAdsResponse__Output } from '../../contract/generated/clickledger/v1/ListAdsResponse.ts';
 import type { QueryAggregatesRequest } from '../../contract/generated/clickledger/v1/QueryAggregatesRequest.ts';
 import type { QueryAggregatesResponse__Output } from '../../contract/generated/clickledger/v1/QueryAggregatesResponse.ts';
+import type { TopNRequest } from '../../contract/generated/clickledger/v1/TopNRequest.ts';
+import type { TopNResponse__Output } from '../../contract/generated/clickledger/v1/TopNResponse.ts';
 import type { UpsertAdsRequest } from '../../contract/generated/clickledger/v1/UpsertAdsRequest.ts';
 import type { UpsertAdsResponse__Output } from '../../contract/generated/clickledger/v1/UpsertAdsResponse.ts';
 import { systemClock } from '../system/clock.ts';
@@ -62,6 +66,8 @@ export interface CatalogClient extends Connection {
 
 export interface QueryClient extends Connection {
   queryAggregates(request: QueryAggregatesRequest): Promise<QueryAggregatesResponse__Output>;
+  topN(request: TopNRequest): Promise<TopNResponse__Output>;
+  compareAggregates(request: CompareAggregatesRequest): Promise<CompareAggregatesResponse__Output>;
 }
 
 export interface AuditClient extends Connection {
@@ -133,6 +139,11 @@ export function queryClient(address: string, deadlineMs = CALL_DEADLINE_MS): Que
   const client = new ClickQueryService(address, credentials.createInsecure(), CHANNEL_OPTIONS);
   return {
     ...connection(client, address),
+    topN: promised((request, options, done) => client.topN(request, options, done), deadlineMs),
+    compareAggregates: promised(
+      (request, options, done) => client.compareAggregates(request, options, done),
+      deadlineMs,
+    ),
     queryAggregates: promised(
       (request, options, done) => client.queryAggregates(request, options, done),
       deadlineMs,

@@ -4,13 +4,14 @@ import type { DifferingBucket, RestatedBucket, StoredRow } from '../../domain/ag
 import { isAdDimension } from '../../domain/groups.ts';
 import type { Question } from '../../domain/question.ts';
 import type { TimeRange } from '../../domain/timeRange.ts';
+import type { DispositionCounts } from '../../domain/windowCounts.ts';
 import { countedParts, ofAds, within } from './countedParts.ts';
 import { bucketReader, bucketText, groupingOf } from './groupedRows.ts';
 import { Parameters } from './parameters.ts';
 import { exactNumber } from './pool.ts';
 import { eachDisposition } from './rollupRows.ts';
 
-type DispositionTexts = Record<'valid' | 'repeat' | 'givt' | 'sivt' | 'defective' | 'test', string>;
+export type DispositionTexts = Record<'valid' | 'repeat' | 'givt' | 'sivt' | 'defective' | 'test', string>;
 
 /**
  * The counts of a question in its range, or a part of it: those of parts add up.
@@ -33,7 +34,7 @@ export async function readRows(
   const text = `
   select "group", ${bucketText(question, 'bucket')} as bucket, ${eachDisposition((column) => column)}
   from (
-    select ${group} as "group", ${bucket} as bucket, ${eachDisposition((column) => `sum(${column})::bigint as ${column}`)}
+    select ${group} as "group", ${bucket()} as bucket, ${eachDisposition((column) => `sum(${column})::bigint as ${column}`)}
     from (${parts}) as part ${from}
     group by 1, 2
     having (${eachDisposition((column) => `sum(${column})`)}) <> (0, 0, 0, 0, 0, 0)
@@ -61,7 +62,7 @@ export async function readRestated(
   const text = `
   select "group", ${bucketText(question, 'bucket')} as bucket, revision
   from (
-    select ${group} as "group", ${bucket} as bucket, count(*) as revision
+    select ${group} as "group", ${bucket()} as bucket, count(*) as revision
     from (${windows}) as part ${from}
     group by 1, 2
     limit ${parameters.add(rowsMax)}
@@ -91,7 +92,7 @@ export async function readDiffering(
   const text = `
   select "group", ${bucketText(question, 'bucket')} as bucket, ad_id, (extract(epoch from minute) * 1000)::bigint as minute
   from (
-    select ${group} as "group", ${bucket} as bucket, min(part.at) as minute,
+    select ${group} as "group", ${bucket()} as bucket, min(part.at) as minute,
       (array_agg(part.ad_id order by part.at, part.ad_id))[1] as ad_id
     from (${windows}) as part ${from}
     group by 1, 2
@@ -127,7 +128,7 @@ function windowsOf(question: Question, table: string, condition: string, paramet
     where ${within('minute', question.range, parameters)} ${ofAds(question, parameters)} and ${condition}`;
 }
 
-export function toDispositions(row: DispositionTexts): Omit<StoredRow, 'group' | 'bucketMs'> {
+export function toDispositions(row: DispositionTexts): DispositionCounts {
   return {
     valid: exactNumber(row.valid),
     repeat: exactNumber(row.repeat),

@@ -27,10 +27,12 @@ export function countedParts(
   parameters: Parameters,
 ): string {
   const kind = kindAsked(question);
-  const totals = [...totalParts(question, range, parameters)];
-  if (asOfMs !== undefined) totals.push(sincePart(question, range, asOfMs, parameters));
-  const parts = kind === undefined ? totals : dimensionParts(question, range, kind, totals, parameters);
-  return parts.join('\n union all ');
+  const totals = function* () {
+    yield* totalParts(question, range, parameters);
+    if (asOfMs !== undefined) yield sincePart(question, range, asOfMs, parameters);
+  };
+  const parts = kind === undefined ? totals() : dimensionParts(question, range, kind, totals, parameters);
+  return [...parts].join('\n union all ');
 }
 
 /** Whether it reads counts of all ads together. */
@@ -94,7 +96,7 @@ function dimensionParts(
   question: Question,
   range: TimeRange,
   kind: RollupKind,
-  totals: readonly string[],
+  totals: () => Iterable<string>,
   parameters: Parameters,
 ): string[] {
   const { filters } = question;
@@ -110,7 +112,7 @@ function dimensionParts(
   const dimensions: readonly Dimension[] = ROLLUP_KINDS[kind];
   if (dimensions.every((dimension) => passes(filters, dimension, ''))) {
     parts.push(
-      ...totals,
+      ...totals(),
       known(`'' as value, '' as value2`, (column) => `-${column} as ${column}`, ''),
     );
   }

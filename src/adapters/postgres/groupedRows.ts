@@ -10,7 +10,7 @@ export interface Grouping {
   /** An array of the values of the dimensions. */
   readonly group: string;
   /** The bucket that holds part.at: its number, or where buckets are minutes their first moment. */
-  readonly bucket: string;
+  readonly bucket: () => string;
   /** What brings the ads' campaigns and advertisers where they are asked for, and leaves away ads that do not pass. */
   readonly from: string;
 }
@@ -32,10 +32,12 @@ export function groupingOf(
   const names = [...by, ...adFilters.map(({ dimension }) => dimension)];
   const catalog = names.some((dimension) => dimension === 'campaign_id' || dimension === 'advertiser_id');
   const conditions = adFilters.map((filter) => passingOf(columnOf(filter.dimension), filter, parameters));
-  const { borders } = new Buckets(range, width, timeZone);
   return {
     group: `array[${by.map(columnOf).join(', ')}]::text[]`,
-    bucket: borders === undefined ? 'part.at' : `width_bucket(part.at, ${parameters.addMoments(borders)})`,
+    bucket: () => {
+      const { borders } = new Buckets(range, width, timeZone);
+      return borders === undefined ? 'part.at' : `width_bucket(part.at, ${parameters.addMoments(borders)})`;
+    },
     from: `${catalog ? catalogOf(question, parameters) : ''} where true ${conditions.join(' ')}`,
   };
 }
