@@ -7,10 +7,16 @@
 import type { LiveDelta, LiveRequest, LiveRow } from '../domain/aggregates.ts';
 import type { DeadLetter } from '../domain/deadLetter.ts';
 import type { RollupRow } from '../domain/dimensions.ts';
-import type { DeltaRow } from '../domain/flush.ts';
+import type { DeltaRow, PeopleDelta } from '../domain/flush.ts';
 import { countJudged, type JudgedMessage } from '../domain/judgedMessage.ts';
-import { addDispositions, type DispositionCounts, WINDOW_CLICKS_MAX } from '../domain/windowCounts.ts';
+import {
+  addDispositions,
+  type DispositionCounts,
+  isPersons,
+  WINDOW_CLICKS_MAX,
+} from '../domain/windowCounts.ts';
 import { AdActor } from './adActor.ts';
+import { SeenPeople } from './seenPeople.ts';
 
 /**
  * Rows and dead letters in one flush; reading waits beyond. Of so many rows PostgreSQL writes 120,000 to 160,000 a second:
@@ -18,12 +24,15 @@ import { AdActor } from './adActor.ts';
  */
 const FLUSH_ROWS_MAX = 60_000;
 const FLUSH_DEAD_LETTERS_MAX = 1_000;
+/** At about 160 bytes each. */
+const FLUSH_PEOPLE_MAX = 100_000;
 const FLUSH_RECORDS_MAX = WINDOW_CLICKS_MAX / 2;
 
 /** What a flush takes with it of the counts. */
 export interface CountedDelta {
   readonly rows: readonly DeltaRow[];
   readonly rollups: readonly RollupRow[];
+  readonly people: readonly PeopleDelta[];
   readonly records: number;
   readonly duplicates: number;
   readonly deadLetters: readonly DeadLetter[];
@@ -51,6 +60,7 @@ export class ShardCounts {
   #flushing: (readonly [string, AdActor])[] = [];
   /** At most so many rows are in what was counted since the last flush began. */
   #rows = 0;
+  #people = new SeenPeople();
   #records = 0;
   #duplicates = 0;
   #deadLetters: DeadLetter[] = [];
@@ -60,6 +70,7 @@ export class ShardCounts {
     this.#duplicates += countJudged(judged, letters, ({ facts, minute, record }, disposition) => {
       const actor = this.#actorOf(facts.adId);
       this.#rows += actor.count(minute, facts.clickId, record.dimensions, disposition);
+      if (isPersons(disposition)) this.#people.see(facts.adId, minute, record.person);
     });
     this.#records += judged.clicks.length + judged.deadLetters.length;
     this.#deadLetters.push(...judged.deadLetters);
@@ -68,6 +79,7 @@ export class ShardCounts {
   get isFull(): boolean {
     return (
       this.#rows >= FLUSH_ROWS_MAX ||
+      this.#people.size >= FLUSH_PEOPLE_MAX ||
       this.#records >= FLUSH_RECORDS_MAX ||
       this.#deadLetters.length >= FLUSH_DEAD_LETTERS_MAX
     );
@@ -80,11 +92,13 @@ export class ShardCounts {
     const delta = {
       rows: parts.flatMap(({ rows }) => rows),
       rollups: parts.flatMap(({ rollups }) => rollups),
+      people: this.#people.all,
       records: this.#records,
       duplicates: this.#duplicates,
       deadLetters: this.#deadLetters,
     };
     this.#rows = 0;
+    this.#people = new SeenPeople();
     this.#records = 0;
     this.#duplicates = 0;
     this.#deadLetters = [];

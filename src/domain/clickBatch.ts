@@ -14,4 +14,6 @@ export interface DecodedRecord {
   readonly facts: ClickFacts | undefined;
   /** Read only for whoever asks; the same object for the same values, as far as a bounded memory knows them. */
   readonly dimensions: ClickDimensions;
+  /** What stands for who clicked (people.ts); undefined: nobody is known. Likewise read only for whoever asks. */
+  readonly person: bigint | undefined;
 }

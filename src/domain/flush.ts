@@ -10,6 +10,15 @@ export interface DeltaRow {
   readonly counts: Readonly<WindowCounts>;
 }
 
+/** Who was seen in valid and repeat clicks. */
+export interface PeopleDelta {
+  readonly adId: string;
+  /** First millisecond of the hour of UTC. */
+  readonly hour: number;
+  /** What stands for each person (people.ts). */
+  readonly keys: ReadonlySet<bigint>;
+}
+
 export interface Flush {
   readonly shard: number;
   readonly incarnation: string;
@@ -22,6 +31,8 @@ export interface Flush {
   readonly streamTimeMs: number;
   readonly arrivedThroughMs: number;
   readonly rows: readonly DeltaRow[];
+  /** Of each ad and hour one. */
+  readonly people: readonly PeopleDelta[];
   /** The rules by which clicks of each row's minute are judged. */
   readonly ruleSetVersions: readonly number[];
   /** The same clicks by their dimensions; no two rows of the same ad, kind, quarter and values. */

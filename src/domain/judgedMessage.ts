@@ -20,8 +20,8 @@ export interface JudgedMessage {
 
 export interface JudgedClick {
   readonly facts: ClickFacts;
-  /** Where its dimensions are. */
-  readonly record: Pick<DecodedRecord, 'dimensions'>;
+  /** Where its dimensions and its person are. */
+  readonly record: Pick<DecodedRecord, 'dimensions' | 'person'>;
   readonly judgement: Judgement;
   /** First millisecond of the minute window in which the click is counted. */
   readonly minute: number;

@@ -111,8 +111,16 @@ export class People {
 
 /** What stands for a person: the first half of their key, which is as good as random. undefined: nobody is known. */
 export function personOf(userKey: Uint8Array): bigint | undefined {
-  if (userKey.length !== USER_KEY_BYTES) return undefined;
-  return new DataView(userKey.buffer, userKey.byteOffset, KEY_BYTES).getBigUint64(0);
+  return userKey.length === USER_KEY_BYTES ? personAt(userKey, 0) : undefined;
+}
+
+const half = new Uint8Array(KEY_BYTES);
+const halfAsNumber = new DataView(half.buffer);
+
+/** The same of a key that begins there in the bytes. */
+export function personAt(bytes: Uint8Array, start: number): bigint {
+  for (let index = 0; index < KEY_BYTES; index++) half[index] = bytes[start + index] ?? 0;
+  return halfAsNumber.getBigUint64(0);
 }
 
 /** UTC months since 1970, of the month that holds this moment. */

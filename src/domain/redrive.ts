@@ -36,7 +36,12 @@ type LetterContent = Pick<StoredDeadLetter, 'index' | 'reason' | 'bytes'>;
  * then no record can be taken for it: read as a batch, a record's only "record" is its impression_id of 16 bytes.
  */
 export function recordsOf(letter: LetterContent, reader: LetterReader): readonly DecodedRecord[] {
-  const record = { bytes: letter.bytes, facts: reader.record(letter.bytes), dimensions: NO_DIMENSIONS };
+  const record = {
+    bytes: letter.bytes,
+    facts: reader.record(letter.bytes),
+    dimensions: NO_DIMENSIONS,
+    person: undefined,
+  };
   const mayBeMessage = letter.index === 0 && letter.reason === 'undecodable' && record.facts === undefined;
   const inside = mayBeMessage ? reader.batch(letter.bytes)?.records : undefined;
   return inside === undefined || inside.length === 0 ? [record] : inside;

@@ -7,6 +7,11 @@ import type { RefusedDisposition } from './judge.ts';
 /** VALID and REPEAT come from the fold, the rest from the judge. Every received click has exactly one (I12). */
 export type Disposition = 'VALID' | 'REPEAT' | RefusedDisposition;
 
+/** Whether such clicks are of people, who are counted: they are neither of programs nor impossible nor tests. */
+export function isPersons(disposition: Disposition): boolean {
+  return disposition === 'VALID' || disposition === 'REPEAT';
+}
+
 export const MINUTE_MS = 60_000;
 
 /** The minute window that holds this moment: its first millisecond. */

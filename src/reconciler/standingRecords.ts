@@ -93,7 +93,7 @@ export async function* standingRecords(
     // I3: the route is checked only with every entry that the publisher knew.
     if (batch !== undefined) await routing.readThrough(batch.routingSequence);
     const records: readonly DecodedRecord[] = batch?.records ?? [
-      { bytes: message.bytes, facts: undefined, dimensions: NO_DIMENSIONS },
+      { bytes: message.bytes, facts: undefined, dimensions: NO_DIMENSIONS, person: undefined },
     ];
     const indexes = records.flatMap((record, index) => (wanted.wants(record, index) ? [index] : []));
     if (indexes.length === 0) continue;

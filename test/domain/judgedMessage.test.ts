@@ -21,7 +21,7 @@ const UNEXPECTED = factsOf({ adId: 'x'.repeat(AD_ID_HASHED_BYTES_MAX + 1) });
 const MESSAGE = { sequence: 7, bytes: new Uint8Array([1, 2, 3]) };
 
 function decoded(facts: ClickFacts | undefined, mark: number): DecodedRecord {
-  return { facts, bytes: new Uint8Array([mark]), dimensions: NO_DIMENSIONS };
+  return { facts, bytes: new Uint8Array([mark]), dimensions: NO_DIMENSIONS, person: undefined };
 }
 
 function judgedOf(...facts: (ClickFacts | undefined)[]) {

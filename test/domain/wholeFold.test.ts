@@ -61,7 +61,12 @@ function judgedOf(
       refused === undefined
         ? { kind: 'billable' as const }
         : { kind: 'refused' as const, disposition: refused, reason: 'test' as const };
-    return { facts, record: { dimensions: NO_DIMENSIONS }, judgement, minute: NOON_MS + click * 60_000 };
+    return {
+      facts,
+      record: { dimensions: NO_DIMENSIONS, person: undefined },
+      judgement,
+      minute: NOON_MS + click * 60_000,
+    };
   });
   return { clicks, deadLetters: [] };
 }

@@ -11,9 +11,10 @@ import {
   type ClickRecord,
   EMPTY_CONTEXT,
 } from '../../domain/clickRecord.ts';
-import { type ClickDimensions, dimensionsOf, NO_DIMENSIONS } from '../../domain/dimensions.ts';
+import { dimensionsOf, NO_DIMENSIONS } from '../../domain/dimensions.ts';
 import { AD_ID_HASHED_BYTES_MAX } from '../../domain/identity.ts';
 import { fits } from '../../domain/limits.ts';
+import { personOf } from '../../domain/people.ts';
 import { isUuid7 } from '../../domain/uuid7.ts';
 import { BATCH, CHANNELS, DELIMITED, RECORD, SIGNATURES, tag, VARINT } from './clickFields.ts';
 import { DimensionsCache } from './dimensionsCache.ts';
@@ -104,8 +105,7 @@ function readBatch(bytes: Uint8Array): ClickBatch {
     } else if (key === tag(BATCH.records, DELIMITED)) {
       const record = reader.bytes();
       const facts = decodeClickFacts(record);
-      const dimensions = facts === undefined ? NO_DIMENSIONS : readDimensions(record);
-      records.push({ bytes: record, facts, dimensions });
+      records.push({ bytes: record, facts, ...(facts === undefined ? NOTHING_ELSE : readRest(record)) });
     } else {
       reader.skipType(key & 7);
     }
@@ -204,17 +204,22 @@ export function decodeClickRecord(bytes: Uint8Array): ClickRecord | undefined {
   }
 }
 
+type RestOfRecord = Pick<DecodedRecord, 'dimensions' | 'person'>;
+
+const NOTHING_ELSE: RestOfRecord = Object.freeze({ dimensions: NO_DIMENSIONS, person: undefined });
+
 /** Of a record whose facts could be read. */
-function readDimensions(bytes: Uint8Array): ClickDimensions {
+function readRest(bytes: Uint8Array): RestOfRecord {
   try {
-    return dimensionsOf(readContext(bytes));
+    const context = readContext(bytes);
+    return { dimensions: dimensionsOf(context), person: personOf(context.userKey) };
   } catch {
     // The click counts all the same.
-    return NO_DIMENSIONS;
+    return NOTHING_ELSE;
   }
 }
 
-const dimensions = new DimensionsCache(readDimensions);
+const dimensions = new DimensionsCache((bytes) => readRest(bytes).dimensions);
 
 const CONTEXT_TEXTS: Readonly<Record<number, keyof ClickContext>> = {
   [RECORD.referrer]: 'referrer',

@@ -4,8 +4,9 @@
  * to the library, which so decides all that could be doubted.
  */
 import type { ClickBatch, DecodedRecord } from '../../domain/clickBatch.ts';
-import type { ClickFacts } from '../../domain/clickRecord.ts';
+import { type ClickFacts, USER_KEY_BYTES } from '../../domain/clickRecord.ts';
 import { type ClickDimensions, NO_DIMENSIONS } from '../../domain/dimensions.ts';
+import { personAt } from '../../domain/people.ts';
 import { UUID_BYTES } from '../../domain/uuid7.ts';
 import { BATCH, CHANNELS, DELIMITED, RECORD, SIGNATURES, tag, VARINT } from './clickFields.ts';
 import type { DimensionsCache, Part } from './dimensionsCache.ts';
@@ -122,6 +123,8 @@ function readFacts(cursor: Cursor): ReadFacts | undefined {
         cursor.skipDimension(start);
         break;
       case tag(RECORD.userKey, DELIMITED):
+        cursor.skipUserKey();
+        break;
       case tag(RECORD.source, DELIMITED):
       case tag(RECORD.attributes, DELIMITED):
         cursor.skip(cursor.size());
@@ -134,7 +137,7 @@ function readFacts(cursor: Cursor): ReadFacts | undefined {
   return facts;
 }
 
-/** Its bytes are a view of the message, made only for whoever asks; and so are its dimensions. */
+/** Its bytes are a view of the message, made only for whoever asks; and so are its dimensions and its person. */
 class PlainRecord implements DecodedRecord {
   readonly facts: ClickFacts | undefined;
   /** At its end. */
@@ -158,6 +161,11 @@ class PlainRecord implements DecodedRecord {
     if (others === undefined && referrer === undefined) return NO_DIMENSIONS;
     return this.#dimensions.of(bytes, others ?? NO_PART, referrer ?? NO_PART);
   }
+
+  get person(): bigint | undefined {
+    const { bytes, userKeyAt } = this.#cursor;
+    return userKeyAt === undefined ? undefined : personAt(bytes, userKeyAt);
+  }
 }
 
 const NO_PART: Part = { start: 0, end: 0 };
@@ -177,6 +185,8 @@ class Cursor {
   others: Part | undefined;
   /** Its text. */
   referrer: Part | undefined;
+  /** Where it begins; undefined: there is none. */
+  userKeyAt: number | undefined;
   readonly bytes: Uint8Array;
 
   constructor(bytes: Uint8Array, start: number, end: number) {
@@ -216,6 +226,11 @@ class Cursor {
   text(): string {
     const start = this.#delimited();
     return this.isPlain ? texts.text(this.bytes, start, this.at) : '';
+  }
+
+  skipUserKey(): void {
+    const start = this.#delimited();
+    this.userKeyAt = this.at - start === USER_KEY_BYTES ? start : undefined;
   }
 
   skipReferrer(): void {

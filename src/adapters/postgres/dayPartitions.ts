@@ -7,7 +7,14 @@ const DAY_MS = 86_400_000;
  * written again by flush after flush; with room beside them that took a third less processor time, half of the log, and
  * in the end half of the disk (docs/decisions/0019-rollups.md).
  */
-const FILL_FACTORS = { ad_minute: 100, ad_hour: 50, ad_day: 50, ad_dimension: 50, shard_dimension: 50 };
+const FILL_FACTORS = {
+  ad_minute: 100,
+  ad_hour: 50,
+  ad_day: 50,
+  ad_dimension: 50,
+  shard_dimension: 50,
+  ad_people: 50,
+};
 /** Any number, the same everywhere: who makes a partition holds this advisory lock. */
 const LOCK_ID = 6_210_384_114;
 /** SQLSTATE check_violation: of these it says that a row's day has no partition. */

@@ -40,6 +40,6 @@ export const LATE_RESTATED = `
   ), restated as (
     insert into restatement (cause, rule_set_version, streams, late, ad_id, minute,
       ${eachCount((column) => `before_${column}`)}, ${eachCount((column) => `after_${column}`)}, revision, booked_in)
-    select 'LATE', version, $37::jsonb, 0, ad_id, minute, ${BEFORE_AND_AFTER}, revision, booked_in
+    select 'LATE', version, $41::jsonb, 0, ad_id, minute, ${BEFORE_AND_AFTER}, revision, booked_in
     from changed join delta using (ad_id, minute)
   )`;

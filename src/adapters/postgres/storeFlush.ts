@@ -12,11 +12,15 @@ import { numberArray, textArray } from './arrayLiteral.ts';
 import { COUNT_COLUMNS, eachCount } from './countColumns.ts';
 import type { DayPartitions } from './dayPartitions.ts';
 import { BOOKED, LATE_RESTATED } from './lateRows.ts';
+import { keptPeople, peopleParameters, unitePeople } from './peopleRows.ts';
 import { exactNumber } from './pool.ts';
 import { DISPOSITION_COLUMNS, eachDisposition, rolledUp } from './rollupRows.ts';
 
 /** Tries to get a view of the counts that is no older than the last closing of a period. */
 const VIEWS_MAX = 10;
+
+/** The first parameter of the rows of people. */
+const PEOPLE_FIRST = 36;
 
 const MOVED = `
   moved as (
@@ -63,7 +67,7 @@ const STORE = {
   with held as (
     select watched_through from settlement limit 1 for share
   ), open as (
-    select from held where $36::bigint is null or to_timestamp($36::bigint) >= watched_through
+    select from held where $40::bigint is null or to_timestamp($40::bigint) >= watched_through
   ), ${MOVED}, delta as (
     select given.*, false as watched, false as closed from (${given()}) as given
     order by ad_id collate "C", minute
@@ -73,7 +77,7 @@ const STORE = {
     select ad_id, minute, ${eachCount((column) => column)} from delta
     on conflict (ad_id, minute) do update set ${ADDED}
     returning 1
-  ), ${rolledUp('$1::integer')}, ${BURIED}
+  ), ${rolledUp('$1::integer')}, ${keptPeople(PEOPLE_FIRST, false)}, ${BURIED}
   select (select count(*) from moved) as moved, exists (select from open) as open`,
 };
 
@@ -88,7 +92,7 @@ const STORE_LATE = {
     select * from held where closed_through = (select closed_through from settlement)
   ), ${MOVED}, delta as (
     select given.*, minute < watched_through as watched, minute < closed_through as closed, closed_through
-    from (${given({ columns: 'version', values: '$36::integer[]' })}) as given cross join open
+    from (${given({ columns: 'version', values: '$40::integer[]' })}) as given cross join open
     order by ad_id collate "C", minute
   ), rollup as (
     select given.* from (${GIVEN_ROLLUP}) as given cross join open where quarter >= closed_through
@@ -97,7 +101,7 @@ const STORE_LATE = {
     select ad_id, minute, ${eachCount((column) => column)}, watched::integer from delta where not closed
     on conflict (ad_id, minute) do update set ${ADDED}, revision = stored.revision + excluded.revision
     returning ad_id, minute, ${eachCount((column) => column)}, revision
-  ), ${BOOKED}, ${rolledUp('$1::integer')}, ${LATE_RESTATED}, ${BURIED}
+  ), ${BOOKED}, ${rolledUp('$1::integer')}, ${keptPeople(PEOPLE_FIRST, true)}, ${LATE_RESTATED}, ${BURIED}
   select (select count(*) from moved) as moved, exists (select from open) as open`,
 };
 
@@ -110,7 +114,9 @@ const READ = `select owner, epoch, claim, floor from shard where shard = $1`;
 export async function storeFlush(pool: Pool, partitions: DayPartitions, flush: Flush): Promise<FlushOutcome> {
   const minutes = flush.rows.map(({ minute }) => minute);
   return partitions.with(minutes, async () => {
-    const values = parameters(flush);
+    const people = await unitePeople(pool, flush);
+    if (people === undefined) return explain(pool, flush);
+    const values = [...parameters(flush), ...peopleParameters(people)];
     const earliest = minutes.length === 0 ? undefined : minutes.reduce((one, other) => Math.min(one, other));
     const seconds = earliest === undefined ? undefined : earliest / 1000;
     const ordinary = await send(pool, STORE, [...values, seconds]);

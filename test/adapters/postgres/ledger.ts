@@ -80,6 +80,7 @@ export function flushOf(changes: Partial<Flush>): Flush {
     rows: [],
     ruleSetVersions: (changes.rows ?? []).map(() => 1),
     rollups: [],
+    people: [],
     records: 0,
     duplicates: 0,
     deadLetters: [],

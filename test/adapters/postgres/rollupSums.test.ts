@@ -69,7 +69,12 @@ function count(counts: ShardCounts, random: Random, minute: number, clickId: Uin
         publisher_id: random.pick(['', 'paper']),
         os: random.pick(['', 'Linux']),
       };
-  const click = { facts, record: { dimensions }, judgement: { kind: 'billable' as const }, minute };
+  const click = {
+    facts,
+    record: { dimensions, person: undefined },
+    judgement: { kind: 'billable' as const },
+    minute,
+  };
   counts.count({ clicks: [click], deadLetters: [] }, random.pick(['V', 'R']));
 }
 

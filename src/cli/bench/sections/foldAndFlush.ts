@@ -218,6 +218,7 @@ class Flusher {
         rows,
         ruleSetVersions: rows.map(() => 1),
         rollups: [],
+        people: [],
         records: rows.length,
         duplicates: 0,
         deadLetters: [],

@@ -121,7 +121,7 @@ function activeAdBytes(bench: Bench): number[] {
           clicks: [
             {
               facts: { ...facts, adId: adId(number) },
-              record: { dimensions: NO_DIMENSIONS },
+              record: { dimensions: NO_DIMENSIONS, person: undefined },
               judgement: { kind: 'billable' },
               minute: minuteMs,
             },
