@@ -23,6 +23,8 @@ function clickAt(world: ShardWorld, number: number, changes: Partial<ClickRecord
     impressionId: uuid7At(world.nowMs - 1_000, number),
     eventTimeMs: world.nowMs,
     receivedMs: world.nowMs,
+    // Three people, who come again.
+    userKey: new Uint8Array(16).fill(number % 3),
     ...changes,
   });
 }
@@ -35,6 +37,7 @@ async function caughtUp(world: ShardWorld): Promise<void> {
 function expectExact(world: ShardWorld): void {
   const expected = world.expected();
   expect(new Map(world.ledger.counts)).toEqual(expected.counts);
+  expect(world.ledger.people).toEqual(expected.people);
   const { records, duplicates, floor } = world.ledger.shard(0);
   expect({ records, duplicates, floor }).toEqual({
     records: expected.records,

@@ -15,7 +15,12 @@ let numbers = 0;
 
 function count(counts: ShardCounts, adId: string, minute: number, dimensions: ClickDimensions): void {
   const facts = factsOf({ adId, clickId: uuid7At(NOON_MS, numbers++) });
-  const click = { facts, record: { dimensions }, judgement: { kind: 'billable' as const }, minute };
+  const click = {
+    facts,
+    record: { dimensions, person: undefined },
+    judgement: { kind: 'billable' as const },
+    minute,
+  };
   counts.count({ clicks: [click], deadLetters: [] }, 'V');
 }
 

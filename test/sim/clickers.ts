@@ -2,7 +2,7 @@
  * Who sends clicks: ad servers, which send again with the same ids until they are answered (and sometimes though they
  * were), and people, who come again with another click on the same impression. Remembers what was answered.
  */
-import type { ClickContext, ClickRecord } from '../../src/domain/clickRecord.ts';
+import { type ClickContext, type ClickRecord, USER_KEY_BYTES } from '../../src/domain/clickRecord.ts';
 import type { Position } from '../../src/domain/position.ts';
 import { recordOf, uuid7At } from '../support/clicks.ts';
 import type { SimGateway } from './simGateway.ts';
@@ -12,6 +12,7 @@ import { RULES } from './world.ts';
 const ANSWER_MS = 6_000;
 const AGAIN_MS = 4_000;
 const TRIES_MAX = 12;
+const PEOPLE = 12;
 /** What may be known of a click; empty: it is not. */
 const SHOWN = {
   country: ['', 'DE', 'FR'],
@@ -85,7 +86,9 @@ export class Clickers {
 
   #context(): Partial<ClickContext> {
     const { random } = this.#world;
-    return Object.fromEntries(Object.entries(SHOWN).map(([name, values]) => [name, random.pick(values)]));
+    const shown = Object.entries(SHOWN).map(([name, values]) => [name, random.pick(values)]);
+    const userKey = new Uint8Array(random.chance(0.1) ? 0 : USER_KEY_BYTES).fill(random.below(PEOPLE));
+    return { ...Object.fromEntries(shown), userKey };
   }
 
   #impression(): Impression {

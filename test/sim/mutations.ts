@@ -204,18 +204,16 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: LEDGER,
-        from: `store: (flush) => this.trouble.around('store', () => this.#store(flush)),`,
-        to: `store: (flush) => this.trouble.around('store', () => this.#store(flush)),
-      storeCounts: (flush) => this.trouble.around('store', () => this.#store({ ...flush, newFloor: flush.floor })),
-      moveFloor: (flush) => this.trouble.around('store', () => this.#store({ ...flush, rows: [], deadLetters: [], records: 0, duplicates: 0 })),`,
+        from: `storeUnited: (flush, united) => this.trouble.around('store', () => this.#store(flush, united)),`,
+        to: `storeUnited: (flush, united) => this.trouble.around('store', () => this.#store(flush, united)),
+      storeCounts: (flush, united) => this.trouble.around('store', () => this.#store({ ...flush, newFloor: flush.floor }, united)),
+      moveFloor: (flush, united) => this.trouble.around('store', () => this.#store({ ...flush, rows: [], deadLetters: [], records: 0, duplicates: 0 }, united)),`,
       },
       {
         file: 'test/sim/simNode.ts',
-        from: `store: (flush) => network.call(process, 'postgres', 'store', () => own.store(flush)),`,
-        to: `store: async (flush) => {
-        await network.call(process, 'postgres', 'store', () => own.storeCounts(flush));
-        return network.call(process, 'postgres', 'store', () => own.moveFloor(flush));
-      },`,
+        from: `return network.call(process, 'postgres', 'store', () => own.storeUnited(flush, united));`,
+        to: `await network.call(process, 'postgres', 'store', () => own.storeCounts(flush, united));
+        return network.call(process, 'postgres', 'store', () => own.moveFloor(flush, united));`,
       },
     ],
   },
@@ -339,6 +337,29 @@ export const MUTATIONS: readonly Mutation[] = [
         file: 'src/adapters/nats/dimensionsCache.ts',
         from: 'const known = bySite.get(site);',
         to: 'const [known] = bySite.values();',
+      },
+    ],
+  },
+  {
+    name: 'people written back, whoever has written there since they were read',
+    edits: [
+      {
+        file: LEDGER,
+        from: `if (row === undefined) return { kind: 'fenced', found: 'no row' };
+    const sameOwner`,
+        to: `if (row === undefined) return { kind: 'fenced', found: 'no row' };
+    for (const [key, people] of united) this.#state.people.set(key, people);
+    const sameOwner`,
+      },
+    ],
+  },
+  {
+    name: 'the people of repeats left out',
+    edits: [
+      {
+        file: 'src/domain/windowCounts.ts',
+        from: "return disposition === 'VALID' || disposition === 'REPEAT';",
+        to: "return disposition === 'VALID';",
       },
     ],
   },

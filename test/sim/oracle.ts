@@ -25,6 +25,8 @@ export interface Expectation {
   readonly counts: Map<string, WindowCounts>;
   /** By `kind quarter ad_id value value2`, with NUL between. */
   readonly rollups: Map<string, DispositionCounts>;
+  /** Who was seen in valid and repeat clicks, by `hour ad_id`: what stands for them, as hexadecimal digits. */
+  readonly people: Map<string, Set<string>>;
   readonly shards: Map<number, ShardExpectation>;
   /** Every click_id on the streams, as hexadecimal digits. */
   readonly clickIds: Set<string>;
@@ -39,6 +41,7 @@ export function expectationOf(
   const expectation: Expectation = {
     counts: new Map(),
     rollups: new Map(),
+    people: new Map(),
     shards: new Map(),
     clickIds: new Set(),
     split: [],
@@ -65,7 +68,12 @@ export function expectationOf(
         expectation.clickIds.add(facts.clickId.toHex());
         const counted = countOne(expectation.counts, memory, identity, facts, rules);
         if (counted === undefined) sums.duplicates += 1;
-        else countDimensions(expectation.rollups, decodeClickRecord(record), counted);
+        else {
+          const click = decodeClickRecord(record);
+          if (click === undefined) throw new Error('a click that was counted cannot be read');
+          countDimensions(expectation.rollups, click, counted);
+          seePerson(expectation.people, click, counted);
+        }
       }
     }
   }
@@ -104,10 +112,9 @@ function countOne(
 /** Each kind with its values in a few words; simulated referrers are whole URLs. */
 function countDimensions(
   rollups: Map<string, DispositionCounts>,
-  click: ClickRecord | undefined,
+  click: ClickRecord,
   { disposition, bookedMs }: Counted,
 ): void {
-  if (click === undefined) throw new Error('a click that was counted cannot be read');
   const site = click.referrer === '' ? '' : new URL(click.referrer).hostname.replace('www.', '');
   const kinds: readonly (readonly [kind: number, value: string, value2?: string])[] = [
     [1, click.country, click.deviceType],
@@ -126,6 +133,16 @@ function countDimensions(
     counts[disposition.toLowerCase() as keyof DispositionCounts] += 1;
     rollups.set(key, counts);
   }
+}
+
+function seePerson(
+  people: Map<string, Set<string>>,
+  { adId, userKey }: ClickRecord,
+  { disposition, bookedMs }: Counted,
+): void {
+  if (!['VALID', 'REPEAT'].includes(disposition) || userKey.length === 0) return;
+  const key = `${bookedMs - (bookedMs % 3_600_000)} ${adId}`;
+  people.set(key, (people.get(key) ?? new Set()).add(userKey.toHex().slice(0, 16)));
 }
 
 function identityOf({ adId, impressionId, clickId }: ClickFacts): string {

@@ -113,7 +113,10 @@ export class SimNode {
     return {
       claim: (shards, most) => network.call(process, 'postgres', 'claim', () => own.claim(shards, most)),
       renew: (beats, lives) => network.call(process, 'postgres', 'renew', () => own.renew(beats, lives)),
-      store: (flush) => network.call(process, 'postgres', 'store', () => own.store(flush)),
+      store: async (flush) => {
+        const united = await network.call(process, 'postgres', 'unite', () => own.unite(flush));
+        return network.call(process, 'postgres', 'store', () => own.storeUnited(flush, united));
+      },
       release: (hold) => network.call(process, 'postgres', 'release', () => own.release(hold)),
     };
   }

@@ -102,8 +102,13 @@ function compare(world: World, clickers: Clickers): string[] {
       .map((clickId) => `the click ${clickId} was never sent`),
     ...compareCounts('window', world.ledger.counts, expected.counts, emptyCounts),
     ...compareCounts('rollup', world.ledger.rollups, expected.rollups, emptyDispositions),
+    ...compareCounts('people', world.ledger.people, sorted(expected.people), () => []),
     ...compareShards(world, expected),
   ];
+}
+
+function sorted(sets: ReadonlyMap<string, ReadonlySet<string>>): Map<string, string[]> {
+  return new Map([...sets].map(([key, values]) => [key, [...values].sort()]));
 }
 
 function clickAt({ streams }: World, { shard, sequence, index }: Position): string | undefined {

@@ -38,6 +38,16 @@ interface ShardRow {
   duplicates: number;
 }
 
+/** A flush's people united with those that were stored when they were read. */
+type UnitedPeople = ReadonlyMap<string, Set<bigint>>;
+
+/** A flush takes two requests: people are read, and written back with everything else. */
+interface TwoStepLedger extends Ledger {
+  /** It does not look where the checkpoint is: that the second step does must be enough. */
+  unite(flush: Flush): Promise<UnitedPeople>;
+  storeUnited(flush: Flush, united: UnitedPeople): Promise<FlushOutcome>;
+}
+
 interface State {
   /** Until when each node lives, milliseconds. */
   readonly nodes: Map<string, number>;
@@ -46,6 +56,8 @@ interface State {
   readonly counts: Map<string, WindowCounts>;
   /** By `kind quarter ad_id value value2`, with NUL between. */
   readonly rollups: Map<string, DispositionCounts>;
+  /** Who was seen, by `shard hour ad_id`. */
+  readonly people: Map<string, Set<bigint>>;
   readonly deadLetters: (DeadLetter & { readonly shard: number })[];
 }
 
@@ -57,6 +69,7 @@ export class MemoryLedger {
     shards: new Map(),
     counts: new Map(),
     rollups: new Map(),
+    people: new Map(),
     deadLetters: [],
   };
 
@@ -66,15 +79,20 @@ export class MemoryLedger {
   }
 
   /** What the process `owner` sees of it. */
-  of(owner: string, leaseMs: number): Ledger {
+  of(owner: string, leaseMs: number): TwoStepLedger {
+    const steps: Pick<TwoStepLedger, 'unite' | 'storeUnited'> = {
+      unite: (flush) => this.trouble.around('unite', () => this.#unite(flush)),
+      storeUnited: (flush, united) => this.trouble.around('store', () => this.#store(flush, united)),
+    };
     return {
+      ...steps,
       claim: (shards, most) => this.trouble.around('claim', () => this.#claim(owner, leaseMs, shards, most)),
       renew: (beats, lives) =>
         this.trouble.around('renew', () => {
           const nodes = this.#beat(owner, leaseMs, lives);
           return { held: this.#renew(leaseMs, beats), nodes };
         }),
-      store: (flush) => this.trouble.around('store', () => this.#store(flush)),
+      store: async (flush) => steps.storeUnited(flush, await steps.unite(flush)),
       release: (hold) => this.trouble.around('release', () => this.#release(hold)),
     };
   }
@@ -87,6 +105,16 @@ export class MemoryLedger {
   /** Every rollup's counts by `kind quarter ad_id value value2`, with NUL between. */
   get rollups(): ReadonlyMap<string, Readonly<DispositionCounts>> {
     return this.#state.rollups;
+  }
+
+  /** The people of all shards together, as hexadecimal digits in order, by `hour ad_id`. */
+  get people(): Map<string, string[]> {
+    const all = new Map<string, Set<bigint>>();
+    for (const [key, keys] of this.#state.people) {
+      const hourAndAd = key.slice(key.indexOf(' ') + 1);
+      all.set(hourAndAd, (all.get(hourAndAd) ?? new Set()).union(keys));
+    }
+    return new Map([...all].map(([key, keys]) => [key, [...keys].map(digits).sort()]));
   }
 
   get deadLetters(): readonly (DeadLetter & { readonly shard: number })[] {
@@ -200,7 +228,17 @@ export class MemoryLedger {
     return held;
   }
 
-  #store(flush: Flush): FlushOutcome {
+  #unite(flush: Flush): UnitedPeople {
+    const united = new Map<string, Set<bigint>>();
+    for (const { adId, hour, keys } of flush.people) {
+      const key = `${flush.shard} ${hour} ${adId}`;
+      if (united.has(key)) throw new Error('a flush holds the people of the same ad and hour twice');
+      united.set(key, keys.union(this.#state.people.get(key) ?? new Set()));
+    }
+    return united;
+  }
+
+  #store(flush: Flush, united: UnitedPeople): FlushOutcome {
     const row = this.#state.shards.get(flush.shard);
     if (row === undefined) return { kind: 'fenced', found: 'no row' };
     const sameOwner = row.epoch === flush.epoch && row.claim === flush.claim;
@@ -223,6 +261,7 @@ export class MemoryLedger {
       this.#state.counts.set(key, sum);
     }
     this.#addRollups(flush.rollups);
+    for (const [key, people] of united) this.#state.people.set(key, people);
     for (const letter of flush.deadLetters) this.#state.deadLetters.push({ shard: flush.shard, ...letter });
     return { kind: 'stored' };
   }
@@ -252,6 +291,11 @@ export class MemoryLedger {
     const row = this.#state.shards.get(shard);
     if (row?.epoch === epoch && row.claim === claim) row.owner = undefined;
   }
+}
+
+/** The 16 hexadecimal digits of a person. */
+function digits(key: bigint): string {
+  return key.toString(16).padStart(16, '0');
 }
 
 function newRow(incarnation: string): ShardRow {

@@ -19,6 +19,8 @@ export interface NaiveCount {
   /** By `minute ad_id`. */
   readonly counts: Map<string, WindowCounts>;
   readonly rollups: Rollups;
+  /** Who was seen in valid and repeat clicks, as hexadecimal digits in order, by `hour ad_id`. */
+  readonly people: Map<string, string[]>;
   records: number;
   duplicates: number;
   deadLetters: number;
@@ -32,6 +34,7 @@ export function naiveCount(
   const result: NaiveCount = {
     counts: new Map(),
     rollups: new Map(),
+    people: new Map(),
     records: 0,
     duplicates: 0,
     deadLetters: 0,
@@ -71,10 +74,17 @@ export function naiveCount(
       result.counts.set(key, counts);
       const record = decodeClickRecord(bytes);
       if (record !== undefined) addClickRollups(result.rollups, record, minute, disposition);
+      const userKey = record?.userKey ?? new Uint8Array(0);
+      if (userKey.length === 0 || (disposition !== 'VALID' && disposition !== 'REPEAT')) continue;
+      const hour = `${Math.floor(bookedMs / 3_600_000) * 3_600_000} ${facts.adId}`;
+      const people = new Set(result.people.get(hour)).add(userKey.toHex().slice(0, 16));
+      result.people.set(hour, [...people].sort());
     }
   }
   return result;
 }
+
+const NO_RECORD = { facts: undefined, bytes: new Uint8Array(0) };
 
 function identityText({ adId, impressionId, clickId }: ClickFacts): string {
   return impressionId === undefined ? `${adId} c ${clickId.toHex()}` : `${adId} i ${impressionId.toHex()}`;
