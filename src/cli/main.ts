@@ -18,6 +18,7 @@ import { foldMemoryCommand } from './commands/foldMemory.ts';
 import { hotAdsCommand } from './commands/hotAds.ts';
 import { importCommand } from './commands/import.ts';
 import { migrateCommand } from './commands/migrate.ts';
+import { peopleCommand } from './commands/people.ts';
 import { periodsCommand } from './commands/periods.ts';
 import { queryCommand } from './commands/query.ts';
 import { reconcileCommand } from './commands/reconcile.ts';
@@ -45,6 +46,7 @@ function program(): Command {
     signCommand(),
     importCommand(),
     queryCommand(),
+    peopleCommand(),
     clickCommand(),
     hotAdsCommand(),
     reconcileCommand(),

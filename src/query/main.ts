@@ -11,6 +11,7 @@ import { connectPostgres } from '../adapters/postgres/pool.ts';
 import { readAggregates } from '../adapters/postgres/readAggregates.ts';
 import { readAskedAds } from '../adapters/postgres/readAskedAds.ts';
 import { readPastAggregates } from '../adapters/postgres/readPastAggregates.ts';
+import { readPeople } from '../adapters/postgres/readPeople.ts';
 import { readTop } from '../adapters/postgres/readTop.ts';
 import { runProcess } from '../adapters/system/lifecycle.ts';
 import { createLog, logReady } from '../adapters/system/log.ts';
@@ -25,6 +26,7 @@ import { readConfig } from './config.ts';
 import type { ReadAds } from './ports.ts';
 import { queryService } from './queryService.ts';
 import { topAnswers } from './topAnswers.ts';
+import { uniquesAnswers } from './uniquesAnswers.ts';
 
 const DRAIN_MS = 7_000;
 /** Below what `up` waits before it kills. */
@@ -59,7 +61,7 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
     queryAggregates: aggregateAnswers({ reader, readAds }),
     topN: topAnswers({ readTop: (...asked) => readTop(pool, ...asked), readAds }),
     compareAggregates: compareAnswers({ reader, readAds }),
-    queryUniques: notYet,
+    queryUniques: uniquesAnswers((wanted, signal) => readPeople(pool, wanted, signal)),
     streamAggregates: notYet,
     exportAggregates: notYet,
   };

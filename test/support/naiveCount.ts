@@ -84,8 +84,6 @@ export function naiveCount(
   return result;
 }
 
-const NO_RECORD = { facts: undefined, bytes: new Uint8Array(0) };
-
 function identityText({ adId, impressionId, clickId }: ClickFacts): string {
   return impressionId === undefined ? `${adId} c ${clickId.toHex()}` : `${adId} i ${impressionId.toHex()}`;
 }

@@ -26,6 +26,8 @@ import type { ListAdsRequest } from '../../contract/generated/clickledger/v1/Lis
 import type { ListAdsResponse__Output } from '../../contract/generated/clickledger/v1/ListAdsResponse.ts';
 import type { QueryAggregatesRequest } from '../../contract/generated/clickledger/v1/QueryAggregatesRequest.ts';
 import type { QueryAggregatesResponse__Output } from '../../contract/generated/clickledger/v1/QueryAggregatesResponse.ts';
+import type { QueryUniquesRequest } from '../../contract/generated/clickledger/v1/QueryUniquesRequest.ts';
+import type { QueryUniquesResponse__Output } from '../../contract/generated/clickledger/v1/QueryUniquesResponse.ts';
 import type { TopNRequest } from '../../contract/generated/clickledger/v1/TopNRequest.ts';
 import type { TopNResponse__Output } from '../../contract/generated/clickledger/v1/TopNResponse.ts';
 import type { UpsertAdsRequest } from '../../contract/generated/clickledger/v1/UpsertAdsRequest.ts';
@@ -68,6 +70,7 @@ export interface QueryClient extends Connection {
   queryAggregates(request: QueryAggregatesRequest): Promise<QueryAggregatesResponse__Output>;
   topN(request: TopNRequest): Promise<TopNResponse__Output>;
   compareAggregates(request: CompareAggregatesRequest): Promise<CompareAggregatesResponse__Output>;
+  queryUniques(request: QueryUniquesRequest): Promise<QueryUniquesResponse__Output>;
 }
 
 export interface AuditClient extends Connection {
@@ -146,6 +149,10 @@ export function queryClient(address: string, deadlineMs = CALL_DEADLINE_MS): Que
     ),
     queryAggregates: promised(
       (request, options, done) => client.queryAggregates(request, options, done),
+      deadlineMs,
+    ),
+    queryUniques: promised(
+      (request, options, done) => client.queryUniques(request, options, done),
       deadlineMs,
     ),
   };

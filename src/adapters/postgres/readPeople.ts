@@ -28,8 +28,8 @@ interface Row {
   readonly sketch: Buffer;
 }
 
-export function readPeople(pool: Pool, wanted: PeopleWanted): Promise<PeopleReading> {
-  return inSnapshot(pool, async (client) => {
+export function readPeople(pool: Pool, wanted: PeopleWanted, signal: AbortSignal): Promise<PeopleReading> {
+  const read = async (client: PoolClient): Promise<PeopleReading> => {
     const campaigns = wanted.subjects.kind === 'campaigns' ? await readCampaigns(client, wanted) : undefined;
     if (campaigns !== undefined && campaigns.size > wanted.adsMax) return { kind: 'tooManyAds' };
     const { rows: fresh } = await client.query<{ arrived: string | null; since: number | null }>(FRESHNESS);
@@ -59,7 +59,8 @@ export function readPeople(pool: Pool, wanted: PeopleWanted): Promise<PeopleRead
       arrivedThroughMs: exactNumber(fresh[0]?.arrived ?? '0'),
       sinceMs,
     };
-  });
+  };
+  return inSnapshot(pool, read, signal);
 }
 
 /** Campaigns by their ads. */

@@ -215,7 +215,8 @@ describe('people that are read', () => {
     adsMax: 10,
     sketchesMax: 10,
   };
-  const read = (changes: Partial<PeopleWanted> = {}) => readPeople(ledger.pool, { ...WANTED, ...changes });
+  const read = (changes: Partial<PeopleWanted> = {}) =>
+    readPeople(ledger.pool, { ...WANTED, ...changes }, new AbortController().signal);
   const rowsRead = async (changes: Partial<PeopleWanted> = {}) => {
     const reading = await read(changes);
     if (reading.kind !== 'read') throw new Error(reading.kind);
