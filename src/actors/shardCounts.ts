@@ -19,8 +19,8 @@ import { AdActor } from './adActor.ts';
 import { SeenPeople } from './seenPeople.ts';
 
 /**
- * Rows and dead letters in one flush; reading waits beyond. Of so many rows PostgreSQL writes 120,000 to 160,000 a second:
- * far below the time after which a statement is given up, which would never end.
+ * Rows and dead letters in one flush; reading waits beyond. PostgreSQL writes some 150,000 of them a second: a flush that
+ * took longer than a statement may would be given up again and again.
  */
 const FLUSH_ROWS_MAX = 60_000;
 const FLUSH_DEAD_LETTERS_MAX = 1_000;

@@ -4,8 +4,8 @@ import { DatabaseError, type Pool } from 'pg';
 const DAY_MS = 86_400_000;
 /**
  * Those that are cut by UTC day, and how full a page gets, percent: a flush writes to all of them. Rows of rollups are
- * written again by flush after flush; with room beside them that took a third less processor time, half of the log, and
- * in the end half of the disk (docs/decisions/0019-rollups.md).
+ * written again by flush after flush: with room beside them that takes a third less processor time and half of the log
+ * (docs/decisions/0019-rollups.md).
  */
 const FILL_FACTORS = {
   ad_minute: 100,
