@@ -6,6 +6,8 @@ import type { ReplayRecord } from '../../src/domain/replayRecord.ts';
 import { NOON_MS, uuid7At } from '../support/clicks.ts';
 
 const ALL = { fromMs: undefined, toMs: undefined, adIds: undefined };
+const MINUTE_MS = 60_000;
+const LINUX = { ...NO_DIMENSIONS, os: 'Linux' };
 const recordAt = (minute: number, dimensions = NO_DIMENSIONS): ReplayRecord => ({
   dimensions,
   streamSeconds: 0,
@@ -42,5 +44,37 @@ describe('a recount', () => {
       [2, 1, 0, 0],
       [3, 1, 0, 1],
     ]);
+  });
+
+  it('counts dimensions in the whole of each quarter that the range touches, and windows in the range alone', () => {
+    const from = NOON_MS + 7 * MINUTE_MS;
+    const recount = new Recount({ fromMs: from, toMs: from + MINUTE_MS, adIds: undefined });
+    for (let minute = -1; minute <= 15; minute++)
+      recount.add(recordAt(NOON_MS + minute * MINUTE_MS, LINUX), { letter: 'V', isLate: false });
+    const { windows, rollups } = recount.take();
+    expect(windows.map(({ minute }) => minute)).toEqual([from]);
+    expect(rollups).toMatchObject([{ adId: 'ad', quarter: NOON_MS, kind: 4, value: 'Linux', valid: 15 }]);
+  });
+
+  it('counts a late duplicate by no dimension, and a click of which nothing is known in no rollup', () => {
+    const recount = new Recount(ALL);
+    recount.add(recordAt(NOON_MS, LINUX), { letter: 'D', isLate: true });
+    recount.add(recordAt(NOON_MS), { letter: 'V', isLate: false });
+    expect(recount.take()).toMatchObject({ windows: [{ late: 1 }], rollups: [] });
+  });
+
+  it('is full at 100,000 rows of rollups, whatever they add up to', () => {
+    const recount = new Recount(ALL);
+    const add = (combination: number) =>
+      recount.add(recordAt(NOON_MS, { ...LINUX, os: `os ${combination}`, browser: 'Firefox' }), {
+        letter: 'V',
+        isLate: false,
+      });
+    for (let combination = 1; combination < 50_000; combination++) add(combination);
+    expect(recount.isFull).toBe(false);
+    add(50_000);
+    expect(recount.isFull).toBe(true);
+    expect(recount.take().rollups).toHaveLength(50_001);
+    expect(recount.isFull).toBe(false);
   });
 });

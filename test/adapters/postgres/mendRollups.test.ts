@@ -26,6 +26,7 @@ import {
 const STEP_MS = 60_000;
 const QUARTER_MS = 15 * STEP_MS;
 const HOUR_MS = 3_600_000;
+const FLUSHES = 20;
 const ALL: WindowSelection = { fromMs: undefined, toMs: undefined, adIds: undefined };
 
 let ledger: Ledger;
@@ -259,6 +260,32 @@ describe('rollups', () => {
     await ledger.pool.query(`update ad_dimension set valid = 0 where ad_id = 'shoes'`);
     await look(TRUTH, ALL, { apply: true, meanwhile: () => stored(SHOES) });
     expect(short(await look(truthOf(...COUNTED, SHOES)))).toEqual([]);
+  });
+
+  test('are mended while two owners flush the same rows: nobody waits in a circle, and all adds up', async () => {
+    await addShard(ledger, 1);
+    const ads = Array.from({ length: 12 }, (_, index) => `ad-${(index * 7) % 12}`);
+    const parts = ads.map((ad) => clicks(ad, MINUTE, { DE: { valid: 1 }, AT: { valid: 1 } }));
+    const { rows, rollups } = {
+      rows: truthOf(...parts).windows,
+      rollups: parts.flatMap((part) => part.rollups),
+    };
+    const flush = async (shard: number, from: number) => {
+      const more = { shard, floor: from, newFloor: from + 1, rows, rollups };
+      expect(await storeFlush(ledger.pool, partitionsOf(ledger), flushOf(more))).toEqual({ kind: 'stored' });
+    };
+    const owner = async (shard: number) => {
+      for (let from = 0; from < FLUSHES; from++) await flush(shard, from);
+    };
+    // What it takes for right is long over: each of its restatements changes every row, and the last look finds it out.
+    const mender = async () => {
+      for (let time = 0; time < FLUSHES / 4; time++)
+        await look({ windows: rows, rollups }, ALL, { apply: true });
+    };
+    await Promise.all([owner(0), owner(1), mender()]);
+    const found = await look({ windows: [], rollups: [] }, ALL, { apply: true });
+    expect(new Set(found.rollups.map(({ rollup }) => rollup))).toEqual(new Set(['ad_dimension']));
+    expect(short(await look({ windows: [], rollups: [] }))).toEqual([]);
   });
 
   test('of dimensions are left out where nobody counted them', async () => {
