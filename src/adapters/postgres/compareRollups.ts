@@ -4,7 +4,7 @@
  *
  * Sums of what is stored are held against what is stored: a window that differs, and its sums with it, is one
  * difference. What divides clicks by dimensions is held against the recount. Rows that lie in the selected range with a
- * part alone are compared where a window of theirs differs.
+ * part alone are compared where a window of theirs differs, or where the range has no end.
  */
 import type { Rollup } from '../../domain/difference.ts';
 import { QUARTER_MS } from '../../domain/dimensions.ts';
@@ -86,8 +86,13 @@ function secondsOf({ fromMs, toMs }: Range): number[] {
   return [fromMs / 1000, toMs / 1000];
 }
 
-function rowsInside({ fromMs = -Infinity, toMs = Infinity }: WindowSelection, widthMs: number): Range {
-  return { fromMs: Math.ceil(fromMs / widthMs) * widthMs, toMs: Math.floor(toMs / widthMs) * widthMs };
+/** A range without an end goes on where another one ended: the row in which that was is compared, too. */
+function rowsInside({ fromMs = -Infinity, toMs }: WindowSelection, widthMs: number): Range {
+  const whole = toMs === undefined ? Math.floor : Math.ceil;
+  return {
+    fromMs: whole(fromMs / widthMs) * widthMs,
+    toMs: Math.floor((toMs ?? Infinity) / widthMs) * widthMs,
+  };
 }
 
 /** @param column of the table that is read */

@@ -325,6 +325,15 @@ describe('in a part of the time or for some ads', () => {
     ]);
   });
 
+  test('rollups are compared in which an earlier run ended, and where one without an end goes on', async () => {
+    await stored(...COUNTED);
+    await ledger.pool.query(`update ad_hour set valid = valid + 1 where ad_id = 'hats'`);
+    await ledger.pool.query(`update ad_dimension set valid = valid + 1 where ad_id = 'hats' and kind = 1`);
+    const truth = { ...TRUTH, windows: truthOf(LATER).windows };
+    const found = short(await look(truth, part(MINUTE + 2 * STEP_MS, undefined)));
+    expect(found).toEqual(['shard_dimension 1 DE 4 5', 'ad_hour hats 2 1', 'ad_dimension hats 1 DE 2 1']);
+  });
+
   test('nothing is said of all ads together where only some are looked at', async () => {
     await stored(...COUNTED);
     await ledger.pool.query(
