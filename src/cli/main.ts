@@ -13,6 +13,7 @@ import { archiveCommand } from './commands/archive.ts';
 import { benchCommand } from './commands/bench.ts';
 import { clickCommand } from './commands/click.ts';
 import { closePeriodCommand } from './commands/closePeriod.ts';
+import { compareCommand } from './commands/compare.ts';
 import { deadLettersCommand } from './commands/deadLetters.ts';
 import { foldMemoryCommand } from './commands/foldMemory.ts';
 import { hotAdsCommand } from './commands/hotAds.ts';
@@ -27,6 +28,7 @@ import { signCommand } from './commands/sign.ts';
 import { simCommand } from './commands/sim.ts';
 import { sqlCommand } from './commands/sql.ts';
 import { testCommand } from './commands/test.ts';
+import { topCommand } from './commands/top.ts';
 import { upCommand } from './commands/up.ts';
 import { printError } from './terminal.ts';
 
@@ -47,6 +49,8 @@ function program(): Command {
     importCommand(),
     queryCommand(),
     peopleCommand(),
+    topCommand(),
+    compareCommand(),
     clickCommand(),
     hotAdsCommand(),
     reconcileCommand(),

@@ -5,7 +5,7 @@
  */
 
 /** How deep lists are looked into, one after the other, before all of everything is read. */
-export const DEPTHS: readonly number[] = [1_000, 8_000, 64_000];
+export const DEPTHS: readonly number[] = [250, 4_000, 64_000];
 
 /**
  * Whether nobody else can be among the first `most`.

@@ -2,6 +2,7 @@
 import type { AggregateInfo__Output } from '../../contract/generated/clickledger/v1/AggregateInfo.ts';
 import type { AggregateRow__Output } from '../../contract/generated/clickledger/v1/AggregateRow.ts';
 import type { Metrics__Output } from '../../contract/generated/clickledger/v1/Metrics.ts';
+import type { TopNResponse__Output } from '../../contract/generated/clickledger/v1/TopNResponse.ts';
 import type { Granularity } from '../../domain/granularity.ts';
 import { formatCount, formatCountOf, formatMinute, formatSecond, formatSpan } from '../format.ts';
 import { type PlainColumn, renderPlainTable } from '../plainTable.ts';
@@ -30,31 +31,70 @@ const TIME_LENGTH: Readonly<Record<Granularity, number>> = {
   MONTH: 7,
 };
 
-export function renderRows(rows: readonly AggregateRow__Output[], granularity: Granularity): string {
+/** @param timeZone in which times are shown */
+export function renderRows(
+  rows: readonly AggregateRow__Output[],
+  granularity: Granularity,
+  timeZone = 'UTC',
+): string {
+  const groups = groupHeads(rows[0]);
   const columns: PlainColumn[] = [
-    { head: 'ad', align: 'left' },
-    { head: 'time (UTC)', align: 'left' },
+    ...groups.map((head): PlainColumn => ({ head, align: 'left' })),
+    { head: `time (${timeZone})`, align: 'left' },
     ...COLUMNS.map(({ head }): PlainColumn => ({ head, align: 'right' })),
     { head: 'status', align: 'left' },
   ];
-  const lines = rows.map(({ ad_id, from_ms, metrics, status, revision }) => [
-    ad_id,
-    formatMinute(from_ms).slice(0, TIME_LENGTH[granularity]),
+  const lines = rows.map(({ ad_id, group, from_ms, metrics, status, revision }) => [
+    ...(group.length > 0 ? group.map(({ value }) => shownValue(value)) : groups.map(() => ad_id)),
+    formatMinute(from_ms + offsetMs(from_ms, timeZone)).slice(0, TIME_LENGTH[granularity]),
     ...counts((metric) => metrics?.[metric] ?? 0),
     revision > 0 ? `${status.toLowerCase()}, revision ${revision}` : status.toLowerCase(),
   ]);
   const total = (metric: Count) => rows.reduce((sum, { metrics }) => sum + (metrics?.[metric] ?? 0), 0);
-  const totals = ['total', formatCountOf(rows.length, 'row'), ...counts(total), ''];
-  return renderPlainTable(columns, [...lines, totals.map((text) => styled('bold', text))]);
+  const first = [...groups.slice(1).map(() => ''), formatCountOf(rows.length, 'row')];
+  const totals = groups.length > 0 ? ['total', ...first] : [`total, ${first.join('')}`];
+  const last = [...totals, ...counts(total), ''];
+  return renderPlainTable(columns, [...lines, last.map((text) => styled('bold', text))]);
 }
 
 function counts(of: (metric: Count) => number): string[] {
   return COLUMNS.map(({ metric }) => formatCount(of(metric)));
 }
 
+/** What stands over the columns of what rows are divided by. */
+function groupHeads(row: AggregateRow__Output | undefined): string[] {
+  if (row === undefined) return [];
+  if (row.group.length > 0)
+    return row.group.map(({ dimension }) => (dimension === 'ad_id' ? 'ad' : dimension));
+  return row.ad_id === '' ? [] : ['ad'];
+}
+
+function shownValue(value: string): string {
+  return value === '' ? '(not known)' : value;
+}
+
+function offsetMs(ms: number, timeZone: string): number {
+  return Temporal.Instant.fromEpochMilliseconds(ms).toZonedDateTimeISO(timeZone).offsetNanoseconds / 1e6;
+}
+
+/** The largest values of a dimension, and what they have of everything. */
+export function renderTop(dimension: string, { entries, total }: TopNResponse__Output): string {
+  const columns: PlainColumn[] = [
+    { head: dimension === 'ad_id' ? 'ad' : dimension, align: 'left' },
+    ...COLUMNS.map(({ head }): PlainColumn => ({ head, align: 'right' })),
+  ];
+  const lines = entries.map(({ value, metrics }) => [
+    shownValue(value),
+    ...counts((metric) => metrics?.[metric] ?? 0),
+  ]);
+  const all = ['all', ...counts((metric) => total?.[metric] ?? 0)];
+  return renderPlainTable(columns, [...lines, all.map((text) => styled('bold', text))]);
+}
+
 /** What is said where there are no rows. */
 export function renderNothing(adIds: readonly string[], { fromMs, toMs }: TimeRange): string {
-  const ads = `${adIds.length === 1 ? 'ad' : 'ads'} ${adIds.join(', ')}`;
+  const names = `${adIds.length === 1 ? 'ad' : 'ads'} ${adIds.join(', ')}`;
+  const ads = adIds.length === 0 ? 'what was asked for' : names;
   return `no clicks of ${ads} between ${formatMinute(fromMs)} and ${formatMinute(toMs)} UTC`;
 }
 

@@ -1,6 +1,6 @@
 /** Ranges as people ask for them: ISO 8601, `now`, or a span back from now such as `-1h` or `-7d`. Pure. */
 import { parseDuration } from '../../domain/duration.ts';
-import { MINUTE_MS, minuteOf } from '../../domain/windowCounts.ts';
+import { MINUTE_MS } from '../../domain/windowCounts.ts';
 import { CliError } from '../cliError.ts';
 import { parseEventTime } from '../import/eventTime.ts';
 
@@ -12,10 +12,13 @@ export interface TimeRange {
   readonly toMs: number;
 }
 
-/** The range asked for, widened to whole minutes. */
-export function parseTimeRange(from: string, to: string, nowMs: number): TimeRange {
-  const fromMs = minuteOf(parseMoment('--from', from, nowMs));
-  const toMs = minuteOf(parseMoment('--to', to, nowMs) + MINUTE_MS - 1);
+/**
+ * The range asked for, widened to whole minutes.
+ * @param stepMs to whole steps of this length instead
+ */
+export function parseTimeRange(from: string, to: string, nowMs: number, stepMs = MINUTE_MS): TimeRange {
+  const fromMs = Math.floor(parseMoment('--from', from, nowMs) / stepMs) * stepMs;
+  const toMs = Math.ceil(parseMoment('--to', to, nowMs) / stepMs) * stepMs;
   if (fromMs >= toMs) {
     throw new CliError(`--from ${from} is not before --to ${to}; right is an earlier --from or a later --to`);
   }
