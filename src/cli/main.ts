@@ -15,6 +15,7 @@ import { clickCommand } from './commands/click.ts';
 import { closePeriodCommand } from './commands/closePeriod.ts';
 import { compareCommand } from './commands/compare.ts';
 import { deadLettersCommand } from './commands/deadLetters.ts';
+import { exportCommand } from './commands/export.ts';
 import { foldMemoryCommand } from './commands/foldMemory.ts';
 import { hotAdsCommand } from './commands/hotAds.ts';
 import { importCommand } from './commands/import.ts';
@@ -51,6 +52,7 @@ function program(): Command {
     peopleCommand(),
     topCommand(),
     compareCommand(),
+    exportCommand(),
     clickCommand(),
     hotAdsCommand(),
     reconcileCommand(),

@@ -9,6 +9,7 @@ import {
   type ChannelOptions,
   type Client,
   type ClientDuplexStream,
+  type ClientReadableStream,
   credentials,
   type ServiceError,
 } from '@grpc/grpc-js';
@@ -16,6 +17,8 @@ import type { BatchIngestClicksRequest } from '../../contract/generated/clickled
 import type { BatchIngestClicksResponse__Output } from '../../contract/generated/clickledger/v1/BatchIngestClicksResponse.ts';
 import type { CompareAggregatesRequest } from '../../contract/generated/clickledger/v1/CompareAggregatesRequest.ts';
 import type { CompareAggregatesResponse__Output } from '../../contract/generated/clickledger/v1/CompareAggregatesResponse.ts';
+import type { ExportAggregatesRequest } from '../../contract/generated/clickledger/v1/ExportAggregatesRequest.ts';
+import type { ExportAggregatesResponse__Output } from '../../contract/generated/clickledger/v1/ExportAggregatesResponse.ts';
 import type { GetAdRequest } from '../../contract/generated/clickledger/v1/GetAdRequest.ts';
 import type { GetAdResponse__Output } from '../../contract/generated/clickledger/v1/GetAdResponse.ts';
 import type { GetClickRequest } from '../../contract/generated/clickledger/v1/GetClickRequest.ts';
@@ -71,6 +74,8 @@ export interface QueryClient extends Connection {
   topN(request: TopNRequest): Promise<TopNResponse__Output>;
   compareAggregates(request: CompareAggregatesRequest): Promise<CompareAggregatesResponse__Output>;
   queryUniques(request: QueryUniquesRequest): Promise<QueryUniquesResponse__Output>;
+  /** Without a deadline: it takes as long as there are rows, and as the reader takes. */
+  exportAggregates(request: ExportAggregatesRequest): ClientReadableStream<ExportAggregatesResponse__Output>;
 }
 
 export interface AuditClient extends Connection {
@@ -155,6 +160,7 @@ export function queryClient(address: string, deadlineMs = CALL_DEADLINE_MS): Que
       (request, options, done) => client.queryUniques(request, options, done),
       deadlineMs,
     ),
+    exportAggregates: (request) => client.exportAggregates(request),
   };
 }
 

@@ -5,7 +5,6 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { SettingsError } from '../../adapters/environment/settings.ts';
 import { UnfitServerError } from '../../adapters/environment/unfitServer.ts';
-import { AD_ID_BYTES_MAX, isId } from '../../domain/limits.ts';
 import type { WindowSelection } from '../../domain/recount.ts';
 import { UndecidedError } from '../../domain/replayRange.ts';
 import { KNOWN_RULE_SETS } from '../../domain/ruleSet.ts';
@@ -13,6 +12,7 @@ import { StreamGapError } from '../../domain/streamMessage.ts';
 import { minuteOf } from '../../domain/windowCounts.ts';
 import type { Reconciled, ReconcileRequest, Rejudging } from '../../reconciler/reconcile.ts';
 import { CliError } from '../cliError.ts';
+import { adList } from '../optionValues.ts';
 import { parseTimeRange } from '../query/timeRange.ts';
 import { ReconcileReport } from '../reconcile/reconcileReport.ts';
 import { runReconcile } from '../reconcile/runReconcile.ts';
@@ -178,17 +178,6 @@ function selectionOf({ from, to, ads }: ReconcileOptions, nowMs: number): Window
     throw new CliError('--from and --to belong together: right is both, or neither for every minute');
   }
   return { ...parseTimeRange(from, to, nowMs), adIds };
-}
-
-/** An ad that cannot be is not looked for: nothing would differ, which reads like a proof. */
-function adList(text: string, before: readonly string[] = []): readonly string[] {
-  const ads = text.split(',');
-  if (!ads.every((ad) => isId(ad, AD_ID_BYTES_MAX))) {
-    throw new InvalidArgumentError(
-      `Right are ids of 1 to ${AD_ID_BYTES_MAX} bytes without control characters, with commas between.`,
-    );
-  }
-  return [...before, ...ads];
 }
 
 function ruleSetOption(text: string): number {
