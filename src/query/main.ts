@@ -1,5 +1,5 @@
 /** The query process: answers counts over gRPC, and hands audits on to the reconciler. */
-import { status } from '@grpc/grpc-js';
+import { randomUUID } from 'node:crypto';
 import { localAddress } from '../adapters/environment/localAddress.ts';
 import { AuditService, ClickQueryService, queryPackage } from '../adapters/grpc/contract.ts';
 import { forwardTo } from '../adapters/grpc/forwarder.ts';
@@ -7,24 +7,32 @@ import { startGrpcServer } from '../adapters/grpc/server.ts';
 import { connectNats } from '../adapters/nats/connection.ts';
 import { askLiveDeltas } from '../adapters/nats/liveDeltas.ts';
 import { POOL_CONNECTIONS_MAX } from '../adapters/postgres/connectionBudget.ts';
+import { openRows } from '../adapters/postgres/exportRows.ts';
 import { connectPostgres } from '../adapters/postgres/pool.ts';
 import { readAggregates } from '../adapters/postgres/readAggregates.ts';
 import { readAskedAds } from '../adapters/postgres/readAskedAds.ts';
+import { readChanges } from '../adapters/postgres/readChanges.ts';
 import { readPastAggregates } from '../adapters/postgres/readPastAggregates.ts';
 import { readPeople } from '../adapters/postgres/readPeople.ts';
 import { readTop } from '../adapters/postgres/readTop.ts';
+import { systemClock } from '../adapters/system/clock.ts';
 import { runProcess } from '../adapters/system/lifecycle.ts';
 import { createLog, logReady } from '../adapters/system/log.ts';
 import { followReadiness, succeedsWithin } from '../adapters/system/readiness.ts';
 import { systemTimers } from '../adapters/system/timers.ts';
-import { callError } from '../contract/callErrors.ts';
+import { csvTable } from '../adapters/tables/csvTable.ts';
+import { ndjsonTable } from '../adapters/tables/ndjsonTable.ts';
+import { parquetTable } from '../adapters/tables/parquetTable.ts';
 import { aggregateAnswers } from './aggregateAnswers.ts';
 import { AggregateReader } from './aggregateReader.ts';
 import type { Answers } from './answers.ts';
 import { compareAnswers } from './compareAnswers.ts';
 import { readConfig } from './config.ts';
+import { exportAnswers } from './exportAnswers.ts';
+import { Follower } from './follower.ts';
 import type { ReadAds } from './ports.ts';
 import { queryService } from './queryService.ts';
+import { streamAnswers } from './streamAnswers.ts';
 import { topAnswers } from './topAnswers.ts';
 import { uniquesAnswers } from './uniquesAnswers.ts';
 
@@ -39,11 +47,6 @@ const AUDIT = 'clickledger.v1.AuditService';
 
 const log = createLog('query');
 
-/** Goes with the last of the methods. */
-function notYet(): never {
-  throw callError(status.UNIMPLEMENTED, 'not served yet');
-}
-
 await runProcess(log, DRAIN_BOUND_MS, async () => {
   const config = readConfig(process.env);
   log.level = config.logLevel;
@@ -57,13 +60,30 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
     askOwner: (owner, request) => askLiveDeltas(nats, owner, request, config.liveTimeoutMs),
   });
   const readAds: ReadAds = (...asked) => readAskedAds(pool, ...asked);
+  const follower = new Follower({
+    readChanges: (asked) => readChanges(pool, asked),
+    askOwner: (owner, request) => askLiveDeltas(nats, owner, request, config.liveTimeoutMs),
+    timers: systemTimers,
+    nowMs: systemClock,
+    log,
+  });
   const answers: Answers = {
     queryAggregates: aggregateAnswers({ reader, readAds }),
     topN: topAnswers({ readTop: (...asked) => readTop(pool, ...asked), readAds }),
     compareAggregates: compareAnswers({ reader, readAds }),
     queryUniques: uniquesAnswers((wanted, signal) => readPeople(pool, wanted, signal)),
-    streamAggregates: notYet,
-    exportAggregates: notYet,
+    streamAggregates: streamAnswers({
+      follower,
+      timers: systemTimers,
+      nowMs: systemClock,
+      run: randomUUID(),
+    }),
+    exportAggregates: exportAnswers({
+      openRows: (...asked) => openRows(pool, ...asked),
+      readAds,
+      formats: { CSV: csvTable, NDJSON: ndjsonTable, PARQUET: parquetTable },
+      timers: systemTimers,
+    }),
   };
   const audits = forwardTo(
     localAddress(config.host, config.auditPort),
@@ -91,6 +111,7 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
 
   return async () => {
     draining.abort();
+    follower.stop();
     await grpc.stop(DRAIN_MS);
     audits.close();
     await Promise.all([nats.drain(), pool.end()]);

@@ -19,7 +19,9 @@ export function queryService({ answers, log }: QueryParts): ClickQueryServiceHan
   const stream =
     <Request, Response>(work: (request: Request, signal: AbortSignal) => AsyncIterable<Response>) =>
     (call: ServerWritableStream<Request, Response>) => {
-      writeAll(call, work(call.request, endOf(call))).catch((error: unknown) => call.destroy(explain(error)));
+      writeAll(call, work(call.request, endOf(call))).catch((error: unknown) =>
+        call.emit('error', explain(error)),
+      );
     };
   return {
     QueryAggregates: unary((request, signal) => answers.queryAggregates(request, signal)),
@@ -38,18 +40,22 @@ function endOf(call: { once(event: 'cancelled', listener: () => void): unknown }
   return end.signal;
 }
 
-/** Waits wherever the caller is slower. */
+/**
+ * One part at a time, each when the one before has gone out within the caller's window: a slow caller's parts are made
+ * when it takes them, rather than wait for it ('drain' would let 16 of them wait).
+ */
 async function writeAll<Request, Response>(
   call: ServerWritableStream<Request, Response>,
   parts: AsyncIterable<Response>,
 ): Promise<void> {
+  let goOn = () => {};
+  call.once('cancelled', () => goOn());
   for await (const part of parts) {
     if (call.cancelled) return;
-    if (!call.write(part)) {
-      const gone = Promise.withResolvers<void>();
-      call.once('drain', gone.resolve).once('cancelled', gone.resolve);
-      await gone.promise;
-    }
+    const { promise, resolve } = Promise.withResolvers<void>();
+    goOn = resolve;
+    call.write(part, () => resolve());
+    await promise;
   }
   call.end();
 }

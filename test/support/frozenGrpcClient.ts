@@ -2,7 +2,7 @@
  * A gRPC client that sends requests and reads no reply: it never opens its HTTP/2 window (RFC 9113, 6.9), so a server
  * may send it 65,535 bytes and no more. Written on a bare socket, because gRPC libraries read ahead by themselves.
  */
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 
 /** What a server lets a client send before it opens its own window; a frozen client hears of no more. */
@@ -15,6 +15,7 @@ const SETTINGS = 4;
 const HEADERS = 1;
 const DATA = 0;
 const ACKNOWLEDGED = 1;
+const END_STREAM = 1;
 const END_HEADERS = 4;
 
 function frame(type: number, flags: number, stream: number, payload: Buffer): Buffer {
@@ -47,6 +48,22 @@ export async function callFrozen(
   path: string,
   request: (number: number) => Uint8Array,
 ): Promise<number> {
+  const socket = await begin(address, path);
+  for (let sent = 0, bytes = 0; ; sent++) {
+    const body = request(sent);
+    bytes += PREFIX_BYTES + body.length;
+    if (bytes > WINDOW_BYTES) return sent;
+    socket.write(frame(DATA, 0, 1, message(body)));
+  }
+}
+
+/** Asks a method that answers with a stream, and reads none of it. */
+export async function askFrozen(address: string, path: string, request: Uint8Array): Promise<void> {
+  const socket = await begin(address, path);
+  socket.write(frame(DATA, END_STREAM, 1, message(request)));
+}
+
+async function begin(address: string, path: string): Promise<Socket> {
   const [host = '', port = ''] = address.split(':');
   const socket = connect(Number(port), host);
   onTestFinished(() => {
@@ -69,12 +86,11 @@ export async function callFrozen(
       frame(HEADERS, END_HEADERS, 1, Buffer.concat(headers)),
     ]),
   );
-  for (let sent = 0, bytes = 0; ; sent++) {
-    const body = request(sent);
-    bytes += PREFIX_BYTES + body.length;
-    if (bytes > WINDOW_BYTES) return sent;
-    const prefix = Buffer.alloc(PREFIX_BYTES);
-    prefix.writeUInt32BE(body.length, 1);
-    socket.write(frame(DATA, 0, 1, Buffer.concat([prefix, body])));
-  }
+  return socket;
+}
+
+function message(body: Uint8Array): Buffer {
+  const prefix = Buffer.alloc(PREFIX_BYTES);
+  prefix.writeUInt32BE(body.length, 1);
+  return Buffer.concat([prefix, body]);
 }

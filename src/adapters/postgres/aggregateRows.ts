@@ -28,24 +28,38 @@ export async function readRows(
   rowsMax: number,
 ): Promise<StoredRow[]> {
   const parameters = new Parameters();
+  const text = countedRows(question, range, asOfMs, parameters, () => `limit ${parameters.add(rowsMax)}`);
+  const { rows } = await client.query<CountedRow>(text, parameters.values);
+  return rows.map(storedRowReader(question));
+}
+
+export type CountedRow = DispositionTexts & { group: string[]; bucket: string };
+
+/** @param most which rows at most, as SQL */
+export function countedRows(
+  question: Question,
+  range: TimeRange,
+  asOfMs: number | undefined,
+  parameters: Parameters,
+  most: () => string,
+): string {
   const parts = countedParts(question, range, asOfMs, parameters);
   const { group, bucket, from } = groupingOf(question, question.groupBy, parameters);
   // Only what is left of the rows is reckoned in milliseconds.
-  const text = `
+  return `
   select "group", ${bucketText(question, 'bucket')} as bucket, ${eachDisposition((column) => column)}
   from (
     select ${group} as "group", ${bucket()} as bucket, ${eachDisposition((column) => `sum(${column})::bigint as ${column}`)}
     from (${parts}) as part ${from}
     group by 1, 2
     having (${eachDisposition((column) => `sum(${column})`)}) <> (0, 0, 0, 0, 0, 0)
-    limit ${parameters.add(rowsMax)}
+    ${most()}
   ) as counted`;
-  const { rows } = await client.query<DispositionTexts & { group: string[]; bucket: string }>(
-    text,
-    parameters.values,
-  );
+}
+
+export function storedRowReader(question: Question): (row: CountedRow) => StoredRow {
   const bucketMs = bucketReader(question);
-  return rows.map((row) => ({ group: row.group, bucketMs: bucketMs(row.bucket), ...toDispositions(row) }));
+  return (row) => ({ group: row.group, bucketMs: bucketMs(row.bucket), ...toDispositions(row) });
 }
 
 /** How often windows of the question were restated. */
