@@ -7,6 +7,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     'databaseUrl',
     'host',
     'queryPort',
+    'webPort',
     'auditPort',
     'liveTimeoutMs',
     'logLevel',

@@ -1,4 +1,4 @@
-/** The query process: answers counts over gRPC, and hands audits on to the reconciler. */
+/** The query process: answers counts over gRPC and HTTP, and hands audits on to the reconciler. */
 import { randomUUID } from 'node:crypto';
 import { localAddress } from '../adapters/environment/localAddress.ts';
 import { AuditService, ClickQueryService, queryPackage } from '../adapters/grpc/contract.ts';
@@ -9,6 +9,7 @@ import { askLiveDeltas } from '../adapters/nats/liveDeltas.ts';
 import { POOL_CONNECTIONS_MAX } from '../adapters/postgres/connectionBudget.ts';
 import { openRows } from '../adapters/postgres/exportRows.ts';
 import { connectPostgres } from '../adapters/postgres/pool.ts';
+import { listAds } from '../adapters/postgres/readAds.ts';
 import { readAggregates } from '../adapters/postgres/readAggregates.ts';
 import { readAskedAds } from '../adapters/postgres/readAskedAds.ts';
 import { readChanges } from '../adapters/postgres/readChanges.ts';
@@ -35,10 +36,15 @@ import { queryService } from './queryService.ts';
 import { streamAnswers } from './streamAnswers.ts';
 import { topAnswers } from './topAnswers.ts';
 import { uniquesAnswers } from './uniquesAnswers.ts';
+import { readPageFiles } from './web/pageFiles.ts';
+import { Web } from './web/web.ts';
 
 const DRAIN_MS = 7_000;
 /** Below what `up` waits before it kills. */
 const DRAIN_BOUND_MS = 9_000;
+/** As in the gateway: nobody sends a body. */
+const BODY_BYTES_MAX = 1;
+const IDLE_SECONDS = 60;
 /** A database that takes longer to answer is not ready. */
 const READY_MS = 1_000;
 
@@ -99,20 +105,41 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
       server.addService(audits.definition, audits.handlers);
     },
   );
-  const draining = new AbortController();
   const ready = () => succeedsWithin(pool.query('select'), READY_MS, systemTimers);
+  const web = new Web({
+    answers,
+    page: await readPageFiles(),
+    listAds: (prefix, afterAdId, limit) => listAds(pool, prefix, afterAdId, limit),
+    isReady: ready,
+    pause: systemTimers.pause,
+    log,
+  });
+  const http = Bun.serve({
+    hostname: config.host,
+    port: config.webPort,
+    idleTimeout: IDLE_SECONDS,
+    maxRequestBodySize: BODY_BYTES_MAX,
+    // Otherwise it shows its errors to whoever asks.
+    development: false,
+    fetch: (request, server) => {
+      if (web.isStream(request)) server.timeout(request, 0);
+      return web.handle(request);
+    },
+  });
+  const draining = new AbortController();
   const tellReady = (serving: boolean) => {
     for (const name of ['', QUERY]) grpc.setServing(serving, name);
   };
   void followReadiness(ready, tellReady, systemTimers, draining.signal);
   const tellAudits = (serving: boolean) => grpc.setServing(serving, AUDIT);
   void followReadiness(() => audits.reaches(READY_MS), tellAudits, systemTimers, draining.signal);
-  logReady(log, { query: config.queryPort });
+  logReady(log, { query: config.queryPort, web: config.webPort });
 
   return async () => {
     draining.abort();
     follower.stop();
-    await grpc.stop(DRAIN_MS);
+    web.end();
+    await Promise.all([http.stop(), grpc.stop(DRAIN_MS)]);
     audits.close();
     await Promise.all([nats.drain(), pool.end()]);
   };

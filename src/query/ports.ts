@@ -1,4 +1,5 @@
 /** What the query service needs of the outside; main.ts hands it the adapters. Readings end where `signal` is given. */
+import type { Ad } from '../domain/ad.ts';
 import type { LiveDelta, LiveRequest, PastAggregates, StoredAggregates } from '../domain/aggregates.ts';
 import type { AdDimension, AskedAd } from '../domain/groups.ts';
 import type { Question } from '../domain/question.ts';
@@ -22,6 +23,8 @@ export type AskOwner = (owner: string, request: LiveRequest) => Promise<LiveDelt
 
 /** Ads with one of these values of a dimension of ads, as the catalog has them now; of more than `adsMax` the first. */
 export type ReadAds = (by: AdDimension, ids: readonly string[], adsMax: number) => Promise<AskedAd[]>;
+/** At most `limit` ads of the catalog whose id begins with `prefix` and comes after `afterAdId`, by id. */
+export type ListAds = (prefix: string, afterAdId: string, limit: number) => Promise<readonly Ad[]>;
 
 export interface Log {
   error(facts: object, message: string): void;

@@ -12,8 +12,8 @@ import { bunCommand } from '../../src/cli/stack/tools.ts';
 import { testFolder } from './stack/testFolder.ts';
 
 async function startUp(folder: string) {
-  const [http, ingest, query, audit, metrics] = await Promise.all(
-    Array.from({ length: 5 }, () => freePort()),
+  const [http, ingest, query, audit, metrics, web] = await Promise.all(
+    Array.from({ length: 6 }, () => freePort()),
   );
   const up = Bun.spawn(tiedCommand([...bunCommand('src/cli/main.ts'), 'up'], 'KILL'), {
     env: {
@@ -24,6 +24,7 @@ async function startUp(folder: string) {
       CLICKLEDGER_QUERY_PORT: String(query),
       CLICKLEDGER_AUDIT_PORT: String(audit),
       CLICKLEDGER_RECONCILER_METRICS_PORT: String(metrics),
+      CLICKLEDGER_WEB_PORT: String(web),
     },
     stdin: 'ignore',
     stdout: 'pipe',
@@ -64,6 +65,7 @@ test('`up` says where everything is and `ready`, serves, and drains when it is a
     'http',
     'ingest',
     'query',
+    'page',
     'metrics',
     'data',
     'logs',

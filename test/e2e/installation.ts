@@ -31,6 +31,7 @@ export class Installation {
   /** The reconciler's own port, behind the query service. */
   readonly auditAddress: string;
   readonly metricsUrl: string;
+  readonly webUrl: string;
   readonly #environment: NodeJS.ProcessEnv;
   #up: { pid: number; ended: Promise<number> } | undefined;
   #output: () => string = () => '';
@@ -40,12 +41,13 @@ export class Installation {
     ports: readonly number[],
     settings: Readonly<Record<string, string>>,
   ) {
-    const [http, ingest, query, audit, metrics] = ports;
+    const [http, ingest, query, audit, metrics, web] = ports;
     this.directory = directory;
     this.httpUrl = `http://127.0.0.1:${http}`;
     this.ingestAddress = `127.0.0.1:${ingest}`;
     this.queryAddress = `127.0.0.1:${query}`;
     this.auditAddress = `127.0.0.1:${audit}`;
+    this.webUrl = `http://127.0.0.1:${web}`;
     this.metricsUrl = `http://127.0.0.1:${metrics}/metrics`;
     this.#environment = {
       ...process.env,
@@ -59,6 +61,7 @@ export class Installation {
       CLICKLEDGER_QUERY_PORT: String(query),
       CLICKLEDGER_AUDIT_PORT: String(audit),
       CLICKLEDGER_RECONCILER_METRICS_PORT: String(metrics),
+      CLICKLEDGER_WEB_PORT: String(web),
       ...settings,
     };
   }
@@ -73,7 +76,7 @@ export class Installation {
   ): Promise<Installation> {
     const directory = path.join(inject('testDirectory'), `up-${randomBytes(6).toString('hex')}`);
     await mkdir(directory, { mode: 0o711 });
-    const installation = new Installation(directory, await freePorts(5), settings);
+    const installation = new Installation(directory, await freePorts(6), settings);
     await installation.up(...options);
     return installation;
   }

@@ -178,6 +178,12 @@ export const SETTINGS = {
     port(),
     'Where the query service answers over gRPC, audits too.',
   ),
+  webPort: setting(
+    'CLICKLEDGER_WEB_PORT',
+    '8081',
+    port(),
+    'Where the query service answers over HTTP: the live page and its REST interface.',
+  ),
   auditPort: setting(
     'CLICKLEDGER_AUDIT_PORT',
     '50053',

@@ -17,6 +17,7 @@ import { type Counts, countTests, type VitestReport } from '../vitestReport.ts';
 
 const BUN_ON_BUN = ['--bun'];
 const FAULT_TESTS = 'test/fault';
+const PAGE = 'src/query/web/page';
 
 interface TestOptions {
   readonly fault?: boolean;
@@ -57,6 +58,8 @@ async function runChecks(): Promise<boolean[]> {
       '.',
     ]),
     await step('types', ['node_modules/typescript/bin/tsc', '--noEmit']),
+    // What runs in browsers knows other globals.
+    await step('types of the page', ['node_modules/typescript/bin/tsc', '--noEmit', '--project', PAGE]),
   ];
 }
 

@@ -182,6 +182,7 @@ function printEndpoints(instance: Instance, environment: Readonly<Record<string,
   row('http', `http://${host}:${value(SETTINGS.httpPort)}`);
   row('ingest', `${host}:${value(SETTINGS.ingestPort)} (gRPC)`);
   row('query', `${host}:${value(SETTINGS.queryPort)} (gRPC)`);
+  row('page', `http://${host}:${value(SETTINGS.webPort)}`);
   row('metrics', `http://${host}:${value(SETTINGS.reconcilerMetricsPort)}/metrics`);
   row('data', instance.directory);
   row('logs', instance.path('logs'));

@@ -7,7 +7,14 @@ import { claimPort } from './portClaim.ts';
 type Environment = Readonly<Record<string, string | undefined>>;
 
 const SHARED_PORTS = ['httpPort', 'ingestPort'] as const;
-const PORTS = ['httpPort', 'ingestPort', 'queryPort', 'auditPort', 'reconcilerMetricsPort'] as const;
+const PORTS = [
+  'httpPort',
+  'ingestPort',
+  'queryPort',
+  'webPort',
+  'auditPort',
+  'reconcilerMetricsPort',
+] as const;
 
 /** @throws SettingsError when a setting is wrong. What has no default and is not given, `up` makes itself. */
 export function checkSettings(environment: Environment): void {

@@ -80,15 +80,17 @@ const CASES: readonly {
     bad: ['a b', 'http://host', '1.2.3.4/8'],
     right: 'a network address',
   },
-  ...(['httpPort', 'ingestPort', 'queryPort', 'auditPort', 'reconcilerMetricsPort'] as const).map((name) => ({
-    name,
-    good: [
-      ['1', 1],
-      ['65535', 65_535],
-    ] as const,
-    bad: ['0', '65536', '-1', '80.0', '1e3', '0x50', ' 80', 'http'],
-    right: 'a whole number from 1 to 65535',
-  })),
+  ...(['httpPort', 'ingestPort', 'queryPort', 'webPort', 'auditPort', 'reconcilerMetricsPort'] as const).map(
+    (name) => ({
+      name,
+      good: [
+        ['1', 1],
+        ['65535', 65_535],
+      ] as const,
+      bad: ['0', '65536', '-1', '80.0', '1e3', '0x50', ' 80', 'http'],
+      right: 'a whole number from 1 to 65535',
+    }),
+  ),
   {
     name: 'signingKeys',
     good: [[`a_-1:${'00'.repeat(16)}`, [{ kid: 'a_-1', secret: new Uint8Array(16) }]]],
@@ -285,6 +287,7 @@ test('every default is right, and all of them fit each other', () => {
     ingestPort: 50_051,
     sharesPorts: false,
     queryPort: 50_052,
+    webPort: 8_081,
     clickUrlTtlMs: HOUR,
     dedupHorizonMs: DAY,
     maxEventAgeMs: 3_650 * DAY,

@@ -49,6 +49,7 @@ interface Ports {
   readonly http: number;
   readonly ingest: number;
   readonly query: number;
+  readonly web: number;
 }
 
 export class Cluster {
@@ -85,7 +86,12 @@ export class Cluster {
     const [nats, redis, postgres] = await Promise.all([startNats(), startRedis(), startPostgres()]);
     const servers = { nats, redis, postgres };
     const all = { ...SETTINGS, ...settings };
-    const ports = { http: await freePort(), ingest: await freePort(), query: await freePort() };
+    const ports = {
+      http: await freePort(),
+      ingest: await freePort(),
+      query: await freePort(),
+      web: await freePort(),
+    };
     const cluster = new Cluster(directory, all, servers, await startLinks(servers), ports);
     try {
       await prepareInstallation({
@@ -206,6 +212,7 @@ export class Cluster {
         CLICKLEDGER_HTTP_PORT: String(this.#ports.http),
         CLICKLEDGER_INGEST_PORT: String(this.#ports.ingest),
         CLICKLEDGER_QUERY_PORT: String(this.#ports.query),
+        CLICKLEDGER_WEB_PORT: String(this.#ports.web),
         CLICKLEDGER_SIGNING_KEYS: SIGNING_KEYS,
         CLICKLEDGER_USER_KEY_SALT: '6b'.repeat(16),
         ...settings,
