@@ -64,7 +64,7 @@ export class Chart {
           },
           {
             ...axis,
-            size: 52,
+            size: 46,
             incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 1e6, 1e7],
             values: (_, splits) => splits.map(short),
           },
