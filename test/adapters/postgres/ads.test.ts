@@ -1,6 +1,6 @@
 /** The ad catalog: stored all or none, found by id, paged in the order of bytes. */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { pageAds, readAds } from '../../../src/adapters/postgres/readAds.ts';
+import { listAds, pageAds, readAds } from '../../../src/adapters/postgres/readAds.ts';
 import { upsertAds } from '../../../src/adapters/postgres/upsertAds.ts';
 import type { Ad } from '../../../src/domain/ad.ts';
 import { emptyLedger, type Ledger, openLedger } from './ledger.ts';
@@ -83,6 +83,20 @@ test('pages follow each other in the order of bytes, without an overlap or a hol
     read.push(...idsOf(page));
   }
   expect(read).toEqual(ordered);
+});
+
+test('ads are found by how their ids begin, whatever characters follow, page by page', async () => {
+  const ids = ['sho', 'shoe', 'shoe%', 'shoe_x', 'shoeé', 'shoe🖱', 'shof', 'Shoe', 's%'];
+  await upsertAds(
+    ledger.pool,
+    ids.map((id) => ad(id)),
+  );
+  const begun = ['shoe', 'shoe%', 'shoe_x', 'shoeé', 'shoe🖱'];
+  expect(idsOf(await listAds(ledger.pool, 'shoe', '', 10))).toEqual(begun);
+  expect(idsOf(await listAds(ledger.pool, 'shoe', 'shoe%', 2))).toEqual(['shoe_x', 'shoeé']);
+  expect(idsOf(await listAds(ledger.pool, 's%', '', 10))).toEqual(['s%']);
+  expect(await listAds(ledger.pool, '', '', 10)).toHaveLength(ids.length);
+  expect(await listAds(ledger.pool, 'x', '', 10)).toEqual([]);
 });
 
 test('two writers of the same ads in opposite orders both get through', async () => {

@@ -105,20 +105,21 @@ export class Chart {
   show(series: Series): void {
     this.#series = series;
     const { buckets, clicks } = series;
+    const isIn = (at: number, isOpen: boolean) =>
+      buckets[at] !== undefined && (buckets[at].status === 'PROVISIONAL') === isOpen;
+    // The step of a bucket ends at the next point: a line has that one too, and after the last bucket comes one more.
+    const line = (counts: readonly number[], isOpen: boolean) =>
+      [...counts, counts.at(-1) ?? null].map((count, at) =>
+        isIn(at, isOpen) || isIn(at - 1, isOpen) ? count : null,
+      );
     const lines = this.#ads.flatMap((ad) => {
       const counts = clicks.get(ad) ?? [];
-      const settled = counts.map((count, at) => (buckets[at]?.status === 'PROVISIONAL' ? null : count));
-      // Both lines meet at the border.
-      const open = counts.map((count, at) =>
-        buckets[at]?.status === 'PROVISIONAL' || buckets[at + 1]?.status === 'PROVISIONAL' ? count : null,
-      );
-      return [settled, open];
+      return [line(counts, false), line(counts, true)];
     });
-    // A step goes on to the next point: one more ends the last bucket.
     const starts = buckets.map(({ startMs }) => startMs / 1_000);
     const last = starts.at(-1);
     const end = last === undefined ? [] : [last + this.#bucketSeconds];
-    this.#plot.setData([[...starts, ...end], ...lines.map((line) => [...line, line.at(-1)])]);
+    this.#plot.setData([[...starts, ...end], ...lines]);
   }
 
   destroy(): void {
