@@ -8,7 +8,9 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { Redis } from 'ioredis';
+import { Pool } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { wrongRollups } from '../support/rollupCheck.ts';
 import { Counts } from './counts.ts';
 import { Installation } from './installation.ts';
 
@@ -93,6 +95,9 @@ describe.skipIf(!existsSync(FILE))('real clicks', { timeout: 180_000 }, () => {
       expect(exitCode).toBe(0);
     }
     expect(await countedClicks(counts, expected)).toEqual(expected);
+    const pool = new Pool({ connectionString: await installation.databaseUrl(), max: 1 });
+    expect(await wrongRollups(pool)).toEqual([]);
+    await pool.end();
   });
 
   test('the same import again is all duplicates', async () => {
