@@ -83,3 +83,25 @@ test('a flush takes what it has once, and reading waits where its rows are at th
   counts.flushed();
   expect(counts.beginFlush()).toMatchObject({ rows: [], rollups: [] });
 });
+
+test('a flush takes the people of valid and repeat clicks once, and reading waits where they are at their limit', () => {
+  const counts = new ShardCounts();
+  const see = (person: bigint | undefined, letter = 'V') => {
+    const facts = factsOf({ clickId: uuid7At(NOON_MS, numbers++) });
+    const record = { dimensions: NO_DIMENSIONS, person };
+    const click = { facts, record, judgement: { kind: 'billable' as const }, minute: NOON_MS + STEP_MS };
+    counts.count({ clicks: [click], deadLetters: [] }, letter);
+  };
+  for (const [person, letter] of [[1n], [2n, 'R'], [1n], [undefined], [3n, 'D']] as const)
+    see(person, letter);
+  expect(counts.beginFlush().people).toEqual([{ adId: 'ad-1', hour: NOON_MS, keys: new Set([1n, 2n]) }]);
+  expect(counts.beginFlush().people).toEqual([]);
+  for (let person = 1n; person < 100_000n; person++) see(person);
+  expect(counts.isFull).toBe(false);
+  see(1n);
+  expect(counts.isFull).toBe(false);
+  see(0n);
+  expect(counts.isFull).toBe(true);
+  counts.beginFlush();
+  expect(counts.isFull).toBe(false);
+});
