@@ -11,6 +11,7 @@ import { BOOKED } from './lateRows.ts';
 import { exactNumber } from './pool.ts';
 import { mends, mendsParameters } from './restateRollups.ts';
 import { rolledUp } from './rollupRows.ts';
+import { AFTER_RAISED, raised } from './settledVersion.ts';
 
 const RAISE = 'update reconcile_run set run = run + 1, chunk = 0 returning run';
 
@@ -20,6 +21,18 @@ export const MOVED = `
     update reconcile_run set chunk = $2 where run = $1 and chunk = $2 - 1 returning run
   )`;
 
+/** The number of the first parameter of what is mended beside the windows. */
+const MENDS = 27;
+
+// What all ads have together has an empty ad_id: any word that changes will do, for all of them are in its version.
+const RESTATED = `
+    select ad_id, minute from (
+      select * from unnest($3::text[], $4::timestamptz[])
+      union all
+      select ad_id, to_timestamp(seconds) from unnest($${MENDS + 1}::text[], $${MENDS + 2}::bigint[]) as mend (ad_id, seconds)
+    ) as row (ad_id, minute)
+    where exists (select from moved)`;
+
 // Rows go in by key, so that it and a flush of the same rows never wait for each other in a circle. The settlement is
 // held shared, as by a flush: a period is closed before all of it, or after. What a run found that began earlier stays
 // open: this one may not see why the window differs.
@@ -28,7 +41,7 @@ const RESTATE = {
   text: `
   with held as (
     select closed_through from settlement limit 1 for share
-  ), ${MOVED}, delta as (
+  ), ${MOVED}, ${raised(RESTATED)}, delta as (
     select ad_id, minute, true as watched, minute < closed_through as closed, closed_through, late, version,
       ${eachCount((column) => `before_${column}`)}, ${eachCount((column) => `after_${column}`)},
       ${eachCount((column) => `after_${column} - before_${column} as ${column}`)}
@@ -36,7 +49,7 @@ const RESTATE = {
       ${eachCount((_, index) => `$${index + 13}::bigint[]`)}, $21::bigint[], $22::integer[])
       as row (ad_id, minute, ${eachCount((column) => `before_${column}`)}, ${eachCount((column) => `after_${column}`)}, late, version)
       cross join held
-    where exists (select from moved)
+    where exists (select from moved) and ${AFTER_RAISED}
     order by ad_id collate "C", minute
   ), counted as (
     insert into ad_minute as stored (ad_id, minute, ${eachCount((column) => column)}, revision)
@@ -44,7 +57,7 @@ const RESTATE = {
     on conflict (ad_id, minute) do update set
       ${eachCount((column) => `${column} = stored.${column} + excluded.${column}`)}, revision = stored.revision + 1
     returning ad_id, minute, revision
-  ), ${BOOKED}, ${mends(27)}, ${rolledUp('-1', true)}, restated as (
+  ), ${BOOKED}, ${mends(MENDS)}, ${rolledUp('-1', true)}, restated as (
     insert into restatement (run, cause, note, rule_set_version, streams, range_from, ad_id, minute, late, revision,
       booked_in, ${eachCount((column) => `before_${column}`)}, ${eachCount((column) => `after_${column}`)})
     select $1, $25, $26, version, $23::jsonb, to_timestamp($24::bigint), ad_id, minute, late, revision,

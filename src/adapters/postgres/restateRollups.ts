@@ -1,10 +1,11 @@
 /**
  * Pieces of SQL with which a restatement mends rollups beside the windows that it restates, and writes each row down. They
- * follow on CTEs `held` and `moved` (restate.ts), and `rolledUp` follows on them.
+ * follow on CTEs `held`, `moved` and `raised` (restate.ts), and `rolledUp` follows on them.
  */
 import type { RollupDifference } from '../../domain/difference.ts';
 import { numberArray, textArray } from './arrayLiteral.ts';
 import { DISPOSITION_COLUMNS, eachDisposition } from './rollupRows.ts';
+import { AFTER_RAISED } from './settledVersion.ts';
 
 const BEFORE = eachDisposition((column) => `before_${column}`);
 const AFTER = eachDisposition((column) => `after_${column}`);
@@ -26,7 +27,7 @@ export function mends(first: number): string {
         ${eachDisposition((_, index) => parameter(13 + index, 'numeric'))})
       as row (rollup, ad_id, seconds, kind, value, value2, beside, ${BEFORE}, ${AFTER})
       cross join held
-    where exists (select from moved) and not (beside and to_timestamp(seconds) < closed_through)
+    where exists (select from moved) and ${AFTER_RAISED} and not (beside and to_timestamp(seconds) < closed_through)
   ), rollup as (
     select ad_id, kind, starts as quarter, value, value2, ${eachDisposition((column) => column)}
     from mends where rollup = 'ad_dimension'

@@ -15,6 +15,7 @@ import { BOOKED, LATE_RESTATED } from './lateRows.ts';
 import { keptPeople, peopleParameters, unitePeople } from './peopleRows.ts';
 import { exactNumber } from './pool.ts';
 import { DISPOSITION_COLUMNS, eachDisposition, rolledUp } from './rollupRows.ts';
+import { AFTER_RAISED, raised } from './settledVersion.ts';
 
 /** Tries to get a view of the counts that is no older than the last closing of a period. */
 const VIEWS_MAX = 10;
@@ -81,6 +82,12 @@ const STORE = {
   select (select count(*) from moved) as moved, exists (select from open) as open`,
 };
 
+const WATCHED = `
+    select ad_id, minute
+    from (select ad_id, to_timestamp(minute) as minute from unnest($9::text[], $10::bigint[]) as row (ad_id, minute)) as given
+      cross join open
+    where minute < watched_through and exists (select from moved)`;
+
 // Sums of final windows are read as of the statement's beginning. Where a period was closed since, they may be too old:
 // then nothing happens. Without a name, so that it is planned for its own number of rows: by a plan made for few rows,
 // 10,000 took 12 s.
@@ -90,9 +97,10 @@ const STORE_LATE = {
     select watched_through, closed_through from settlement limit 1 for share
   ), open as (
     select * from held where closed_through = (select closed_through from settlement)
-  ), ${MOVED}, delta as (
+  ), ${MOVED}, ${raised(WATCHED)}, delta as (
     select given.*, minute < watched_through as watched, minute < closed_through as closed, closed_through
     from (${given({ columns: 'version', values: '$40::integer[]' })}) as given cross join open
+    where ${AFTER_RAISED}
     order by ad_id collate "C", minute
   ), rollup as (
     select given.* from (${GIVEN_ROLLUP}) as given cross join open where quarter >= closed_through

@@ -38,7 +38,7 @@ export async function emptyLedger({ pool }: Ledger): Promise<void> {
   );
   for (const { name } of rows) await pool.query(`drop table ${name}`);
   await pool.query(
-    'truncate shard, shard_minute, actor_node, dead_letter, ad, restatement, adjustment, settled, drift, billing_period',
+    'truncate shard, shard_minute, actor_node, dead_letter, ad, restatement, adjustment, settled, drift, billing_period, settled_version',
   );
   await pool.query('update reconcile_run set run = 0, chunk = 0');
   await pool.query(
