@@ -33,10 +33,14 @@ export function queryService({ answers, log }: QueryParts): ClickQueryServiceHan
   };
 }
 
-/** Given when the caller has gone or its deadline is over. */
-function endOf(call: { once(event: 'cancelled', listener: () => void): unknown }): AbortSignal {
+/** Given when the caller has gone or its deadline is over, which may be before its request is here. */
+function endOf(call: {
+  readonly cancelled: boolean;
+  once(event: 'cancelled', listener: () => void): unknown;
+}): AbortSignal {
   const end = new AbortController();
-  call.once('cancelled', () => end.abort());
+  if (call.cancelled) end.abort();
+  else call.once('cancelled', () => end.abort());
   return end.signal;
 }
 
@@ -62,6 +66,12 @@ async function writeAll<Request, Response>(
 
 function explainError(error: unknown, log: Log): CallError {
   if (isCallError(error)) return error;
+  // Nobody hears it.
+  if (isAborted(error)) return callError(status.CANCELLED, 'the caller has gone');
   log.error({ err: error }, 'a query failed');
   return callError(status.UNAVAILABLE, 'the counts cannot be read now; ask again');
+}
+
+function isAborted(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AbortError';
 }

@@ -4,15 +4,30 @@ import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { PackageDefinition } from '@grpc/proto-loader';
 import { HealthImplementation } from 'grpc-health-check';
 import { reflectionOf } from './reflection.ts';
+import { gzipResponses } from './responseGzip.ts';
 
 /** A request of 5,000 ordinary clicks has about 2 MiB; the library's own limit. */
 const REQUEST_BYTES_MAX = 4 * 1024 * 1024;
+/** An answer of 50,000 rows has about 8 MiB. Clients of ours take as much. */
+const RESPONSE_BYTES_MAX = 64 * 1024 * 1024;
+/** Calls on one connection; a client that has more waits. */
+const CONNECTION_CALLS_MAX = 2_000;
+/** A connection over which nothing comes is asked whether the other side is there still; if not, its calls end. */
+const KEEPALIVE_MS = 60_000;
+const KEEPALIVE_ANSWER_MS = 20_000;
 
 export interface ListenAddress {
   readonly host: string;
   readonly port: number;
   /** Other processes of this user may listen there too, if they all say so; the kernel spreads connections over them. */
   readonly isShared?: boolean;
+}
+
+export interface ServerOptions {
+  /** Compresses answers for callers that take it: worth its time where answers are long. */
+  readonly gzip?: boolean;
+  readonly keepaliveMs?: number;
+  readonly keepaliveAnswerMs?: number;
 }
 
 export interface GrpcServer {
@@ -32,8 +47,16 @@ export async function startGrpcServer(
   definition: PackageDefinition,
   services: readonly string[],
   register: (server: Server) => void,
+  { gzip = false, keepaliveMs = KEEPALIVE_MS, keepaliveAnswerMs = KEEPALIVE_ANSWER_MS }: ServerOptions = {},
 ): Promise<GrpcServer> {
-  const server = new Server({ 'grpc.max_receive_message_length': REQUEST_BYTES_MAX });
+  const server = new Server({
+    'grpc.max_receive_message_length': REQUEST_BYTES_MAX,
+    'grpc.max_send_message_length': RESPONSE_BYTES_MAX,
+    'grpc.max_concurrent_streams': CONNECTION_CALLS_MAX,
+    'grpc.keepalive_time_ms': keepaliveMs,
+    'grpc.keepalive_timeout_ms': keepaliveAnswerMs,
+  });
+  if (gzip) gzipResponses(server);
   register(server);
   const names = ['', ...services];
   const health = new HealthImplementation(Object.fromEntries(names.map((name) => [name, 'SERVING'])));

@@ -27,6 +27,14 @@ import type { ClickQueryServiceClient } from '../../../src/contract/generated/cl
 const MODULES = resolve(import.meta.dirname, '../../../node_modules');
 const SERVICE = 'clickledger.v1.ClickQueryService';
 const AUDIT = 'clickledger.v1.AuditService';
+const QUERIES = [
+  'QueryAggregates',
+  'TopN',
+  'CompareAggregates',
+  'QueryUniques',
+  'StreamAggregates',
+  'ExportAggregates',
+];
 const AUDITS = [
   'GetWindowProof',
   'VerifyWindow',
@@ -357,7 +365,7 @@ describe('reflection', () => {
   }
 
   test.each([
-    ['the query service', queryPackage, [SERVICE, AUDIT], ['QueryAggregates', ...AUDITS]],
+    ['the query service', queryPackage, [SERVICE, AUDIT], [...QUERIES, ...AUDITS]],
     ['the reconciler', auditPackage, [AUDIT], AUDITS],
     [
       'the gateway',
