@@ -29,6 +29,19 @@ export interface SettledPart extends Span {
 /** Gives what is remembered of a part, or reads it and remembers it. */
 export type Recall = <T>(part: SettledPart, read: () => Promise<T>) => Promise<T>;
 
+/** Memory that processes share: slower than one's own, faster than reading. It never fails, and may know nothing. */
+export interface SharedMemory {
+  get(question: string): Promise<Remembered | undefined>;
+  set(question: string, remembered: Remembered): void;
+  drop(questions: readonly string[]): void;
+}
+
+export interface Remembered {
+  readonly version: string;
+  /** The rows as JSON. */
+  readonly text: string;
+}
+
 /** Remembers nothing. */
 export const recallNothing: Recall = (_part, read) => read();
 

@@ -8,6 +8,8 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     'host',
     'queryPort',
     'webPort',
+    'queryMetricsPort',
+    'cacheRedisUrl',
     'auditPort',
     'liveTimeoutMs',
     'logLevel',

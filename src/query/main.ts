@@ -16,6 +16,10 @@ import { readChanges } from '../adapters/postgres/readChanges.ts';
 import { readPastAggregates } from '../adapters/postgres/readPastAggregates.ts';
 import { readPeople } from '../adapters/postgres/readPeople.ts';
 import { readTop } from '../adapters/postgres/readTop.ts';
+import { followSettledChanges } from '../adapters/postgres/settledChanges.ts';
+import { serveMetrics } from '../adapters/prometheus/metricsServer.ts';
+import { QueryMetrics } from '../adapters/prometheus/queryMetrics.ts';
+import { AnswerMemory } from '../adapters/redis/answerMemory.ts';
 import { systemClock } from '../adapters/system/clock.ts';
 import { runProcess } from '../adapters/system/lifecycle.ts';
 import { createLog, logReady } from '../adapters/system/log.ts';
@@ -31,8 +35,10 @@ import { compareAnswers } from './compareAnswers.ts';
 import { readConfig } from './config.ts';
 import { exportAnswers } from './exportAnswers.ts';
 import { Follower } from './follower.ts';
+import { meteredAnswers } from './meteredAnswers.ts';
 import type { ReadAds } from './ports.ts';
 import { queryService } from './queryService.ts';
+import { SettledCache } from './settledCache.ts';
 import { streamAnswers } from './streamAnswers.ts';
 import { topAnswers } from './topAnswers.ts';
 import { uniquesAnswers } from './uniquesAnswers.ts';
@@ -60,8 +66,19 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
   const pool = connectPostgres(config.databaseUrl, 'query', POOL_CONNECTIONS_MAX.query, (error) =>
     log.warn({ err: error }, 'PostgreSQL'),
   );
+  const nowMs = () => performance.now();
+  const shared =
+    config.cacheRedisUrl === ''
+      ? undefined
+      : new AnswerMemory({
+          url: config.cacheRedisUrl,
+          nowMs,
+          onTrouble: (error) => log.warn({ err: error }, 'the shared memory of settled rows'),
+        });
+  const cache = new SettledCache({ shared, found: (source) => metrics.settledRead(source) });
+  const metrics = new QueryMetrics(nowMs, () => cache.bytes);
   const reader = new AggregateReader({
-    readStored: (...asked) => readAggregates(pool, ...asked),
+    readStored: (question, rowsMax, signal) => readAggregates(pool, question, rowsMax, signal, cache.recall),
     readPast: (asOfMs, ...asked) => readPastAggregates(pool, asOfMs, ...asked),
     askOwner: (owner, request) => askLiveDeltas(nats, owner, request, config.liveTimeoutMs),
   });
@@ -73,7 +90,7 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
     nowMs: systemClock,
     log,
   });
-  const answers: Answers = {
+  const served: Answers = {
     queryAggregates: aggregateAnswers({ reader, readAds }),
     topN: topAnswers({ readTop: (...asked) => readTop(pool, ...asked), readAds }),
     compareAggregates: compareAnswers({ reader, readAds }),
@@ -91,6 +108,7 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
       timers: systemTimers,
     }),
   };
+  const answers = meteredAnswers(served, metrics);
   const audits = forwardTo(
     localAddress(config.host, config.auditPort),
     AuditService.service,
@@ -104,7 +122,9 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
       server.addService(ClickQueryService.service, queryService({ answers, log }));
       server.addService(audits.definition, audits.handlers);
     },
+    { gzip: true },
   );
+  const metricsServer = serveMetrics(config.host, config.queryMetricsPort, metrics.registry);
   const ready = () => succeedsWithin(pool.query('select'), READY_MS, systemTimers);
   const web = new Web({
     answers,
@@ -133,7 +153,17 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
   void followReadiness(ready, tellReady, systemTimers, draining.signal);
   const tellAudits = (serving: boolean) => grpc.setServing(serving, AUDIT);
   void followReadiness(() => audits.reaches(READY_MS), tellAudits, systemTimers, draining.signal);
-  logReady(log, { query: config.queryPort, web: config.webPort });
+  const changes = followSettledChanges(
+    {
+      url: config.databaseUrl,
+      name: 'query',
+      changed: (dayMs, slot) => cache.drop(dayMs, slot),
+      onError: (error) => log.warn({ err: error }, 'changes of settled counts are not heard'),
+      timers: systemTimers,
+    },
+    draining.signal,
+  );
+  logReady(log, { query: config.queryPort, web: config.webPort, metrics: config.queryMetricsPort });
 
   return async () => {
     draining.abort();
@@ -141,6 +171,7 @@ await runProcess(log, DRAIN_BOUND_MS, async () => {
     web.end();
     await Promise.all([http.stop(), grpc.stop(DRAIN_MS)]);
     audits.close();
-    await Promise.all([nats.drain(), pool.end()]);
+    shared?.close();
+    await Promise.all([nats.drain(), pool.end(), changes, metricsServer.stop()]);
   };
 });

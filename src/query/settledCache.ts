@@ -6,7 +6,7 @@
  * Bounded by bytes (I14). A new version takes the place of the old one; what is told to have changed is dropped at once.
  */
 import { LRUCache } from 'lru-cache';
-import type { Recall, SettledPart } from '../domain/settledPart.ts';
+import type { Recall, SettledPart, SharedMemory } from '../domain/settledPart.ts';
 
 const BYTES_MAX = 64 * 1024 * 1024;
 /** A larger one would push too many others out. */
@@ -17,19 +17,6 @@ interface Entry {
   readonly part: SettledPart;
   readonly rows: unknown;
   readonly bytes: number;
-}
-
-/** Memory that processes share: slower than one's own, faster than reading. It never fails, and may know nothing. */
-export interface SharedMemory {
-  get(question: string): Promise<Remembered | undefined>;
-  set(question: string, remembered: Remembered): void;
-  drop(questions: readonly string[]): void;
-}
-
-export interface Remembered {
-  readonly version: string;
-  /** The rows as JSON. */
-  readonly text: string;
 }
 
 /** Where rows came from: this process's memory, somebody who reads them at this moment, the shared one, or the database. */

@@ -12,8 +12,8 @@ import { bunCommand } from '../../src/cli/stack/tools.ts';
 import { testFolder } from './stack/testFolder.ts';
 
 async function startUp(folder: string) {
-  const [http, ingest, query, audit, metrics, web] = await Promise.all(
-    Array.from({ length: 6 }, () => freePort()),
+  const [http, ingest, query, audit, metrics, web, queryMetrics] = await Promise.all(
+    Array.from({ length: 7 }, () => freePort()),
   );
   const up = Bun.spawn(tiedCommand([...bunCommand('src/cli/main.ts'), 'up'], 'KILL'), {
     env: {
@@ -25,6 +25,7 @@ async function startUp(folder: string) {
       CLICKLEDGER_AUDIT_PORT: String(audit),
       CLICKLEDGER_RECONCILER_METRICS_PORT: String(metrics),
       CLICKLEDGER_WEB_PORT: String(web),
+      CLICKLEDGER_QUERY_METRICS_PORT: String(queryMetrics),
     },
     stdin: 'ignore',
     stdout: 'pipe',

@@ -32,6 +32,7 @@ export class Installation {
   readonly auditAddress: string;
   readonly metricsUrl: string;
   readonly webUrl: string;
+  readonly queryMetricsUrl: string;
   readonly #environment: NodeJS.ProcessEnv;
   #up: { pid: number; ended: Promise<number> } | undefined;
   #output: () => string = () => '';
@@ -41,7 +42,7 @@ export class Installation {
     ports: readonly number[],
     settings: Readonly<Record<string, string>>,
   ) {
-    const [http, ingest, query, audit, metrics, web] = ports;
+    const [http, ingest, query, audit, metrics, web, queryMetrics] = ports;
     this.directory = directory;
     this.httpUrl = `http://127.0.0.1:${http}`;
     this.ingestAddress = `127.0.0.1:${ingest}`;
@@ -49,6 +50,7 @@ export class Installation {
     this.auditAddress = `127.0.0.1:${audit}`;
     this.webUrl = `http://127.0.0.1:${web}`;
     this.metricsUrl = `http://127.0.0.1:${metrics}/metrics`;
+    this.queryMetricsUrl = `http://127.0.0.1:${queryMetrics}/metrics`;
     this.#environment = {
       ...process.env,
       // Given ones would be used instead of this installation's own.
@@ -62,6 +64,7 @@ export class Installation {
       CLICKLEDGER_AUDIT_PORT: String(audit),
       CLICKLEDGER_RECONCILER_METRICS_PORT: String(metrics),
       CLICKLEDGER_WEB_PORT: String(web),
+      CLICKLEDGER_QUERY_METRICS_PORT: String(queryMetrics),
       ...settings,
     };
   }
@@ -76,7 +79,7 @@ export class Installation {
   ): Promise<Installation> {
     const directory = path.join(inject('testDirectory'), `up-${randomBytes(6).toString('hex')}`);
     await mkdir(directory, { mode: 0o711 });
-    const installation = new Installation(directory, await freePorts(6), settings);
+    const installation = new Installation(directory, await freePorts(7), settings);
     await installation.up(...options);
     return installation;
   }

@@ -1,12 +1,7 @@
 /** What is remembered is given only under its own version, shared while it is read, bounded, and dropped when told. */
 import { describe, expect, test } from 'vitest';
-import type { SettledPart } from '../../src/domain/settledPart.ts';
-import {
-  type Remembered,
-  type RowSource,
-  SettledCache,
-  type SharedMemory,
-} from '../../src/query/settledCache.ts';
+import type { Remembered, SettledPart, SharedMemory } from '../../src/domain/settledPart.ts';
+import { type RowSource, SettledCache } from '../../src/query/settledCache.ts';
 
 const DAY_MS = 86_400_000;
 const DAY = Date.UTC(2025, 9, 6);

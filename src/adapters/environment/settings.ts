@@ -89,6 +89,10 @@ function url(...schemes: string[]): z.ZodType<string, string> {
   );
 }
 
+function redisUrl(text: string): string | undefined {
+  return /^rediss?:\/\//.test(text) && URL.parse(text)?.host ? text : undefined;
+}
+
 function text(pattern: RegExp, right: string): z.ZodType<string, string> {
   return checked((value) => (pattern.test(value) ? value : undefined), right);
 }
@@ -195,6 +199,22 @@ export const SETTINGS = {
     '50054',
     port(),
     "Where the reconciler's metrics are: `GET /metrics`, for Prometheus.",
+  ),
+  queryMetricsPort: setting(
+    'CLICKLEDGER_QUERY_METRICS_PORT',
+    '50055',
+    port(),
+    "Where the query service's metrics are: `GET /metrics`, for Prometheus.",
+  ),
+  cacheRedisUrl: setting(
+    'CLICKLEDGER_CACHE_REDIS_URL',
+    'off',
+    checked(
+      (text) => (text === 'off' ? '' : redisUrl(text)),
+      'off, or a URL such as redis://host:port or rediss://host:port',
+    ),
+    'Another Redis, in which query services share rows of settled minutes: one with `maxmemory` and an evicting policy, never that of `REDIS_URL`. Or `off`: each remembers in its own memory only.',
+    withoutPassword,
   ),
   signingKeys: setting(
     'CLICKLEDGER_SIGNING_KEYS',

@@ -14,11 +14,11 @@ export const POOL_CONNECTIONS_MAX = {
 
 type ProcessKind = keyof typeof POOL_CONNECTIONS_MAX;
 
-/** Beside the pool: the heartbeats of an actors process have one of their own, and so has a recount. */
+/** Beside the pool: the heartbeats of an actors process have one of their own, and so has a recount, and who hears of changes. */
 const CONNECTIONS_BESIDE: Readonly<Record<ProcessKind, number>> = {
   gateway: 0,
   actors: 1,
-  query: 0,
+  query: 1,
   reconciler: 1,
   command: 1,
 };

@@ -183,7 +183,8 @@ function printEndpoints(instance: Instance, environment: Readonly<Record<string,
   row('ingest', `${host}:${value(SETTINGS.ingestPort)} (gRPC)`);
   row('query', `${host}:${value(SETTINGS.queryPort)} (gRPC)`);
   row('page', `http://${host}:${value(SETTINGS.webPort)}`);
-  row('metrics', `http://${host}:${value(SETTINGS.reconcilerMetricsPort)}/metrics`);
+  const metrics = [SETTINGS.reconcilerMetricsPort, SETTINGS.queryMetricsPort].map(value);
+  row('metrics', metrics.map((port) => `http://${host}:${port}/metrics`).join(' '));
   row('data', instance.directory);
   row('logs', instance.path('logs'));
 }

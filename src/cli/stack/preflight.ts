@@ -14,6 +14,7 @@ const PORTS = [
   'webPort',
   'auditPort',
   'reconcilerMetricsPort',
+  'queryMetricsPort',
 ] as const;
 
 /** @throws SettingsError when a setting is wrong. What has no default and is not given, `up` makes itself. */

@@ -80,17 +80,35 @@ const CASES: readonly {
     bad: ['a b', 'http://host', '1.2.3.4/8'],
     right: 'a network address',
   },
-  ...(['httpPort', 'ingestPort', 'queryPort', 'webPort', 'auditPort', 'reconcilerMetricsPort'] as const).map(
-    (name) => ({
-      name,
-      good: [
-        ['1', 1],
-        ['65535', 65_535],
-      ] as const,
-      bad: ['0', '65536', '-1', '80.0', '1e3', '0x50', ' 80', 'http'],
-      right: 'a whole number from 1 to 65535',
-    }),
-  ),
+  ...(
+    [
+      'httpPort',
+      'ingestPort',
+      'queryPort',
+      'webPort',
+      'auditPort',
+      'reconcilerMetricsPort',
+      'queryMetricsPort',
+    ] as const
+  ).map((name) => ({
+    name,
+    good: [
+      ['1', 1],
+      ['65535', 65_535],
+    ] as const,
+    bad: ['0', '65536', '-1', '80.0', '1e3', '0x50', ' 80', 'http'],
+    right: 'a whole number from 1 to 65535',
+  })),
+  {
+    name: 'cacheRedisUrl',
+    good: [
+      ['off', ''],
+      ['redis://:secret@cache:6379/1', 'redis://:secret@cache:6379/1'],
+      ['rediss://cache', 'rediss://cache'],
+    ],
+    bad: ['on', 'cache:6379', 'http://cache', 'redis://'],
+    right: 'off, or a URL such as redis://host:port',
+  },
   {
     name: 'signingKeys',
     good: [[`a_-1:${'00'.repeat(16)}`, [{ kid: 'a_-1', secret: new Uint8Array(16) }]]],

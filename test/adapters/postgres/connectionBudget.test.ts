@@ -9,11 +9,11 @@ import {
 import { checkConnectionBudget } from '../../../src/adapters/postgres/requirements.ts';
 
 test('each gateway and each actors process adds what it may have; the others are there once', () => {
-  expect(connectionBudget({ gateways: 1, actors: 1 })).toBe(42);
-  expect(connectionBudget({ gateways: 2, actors: 1 })).toBe(42 + POOL_CONNECTIONS_MAX.gateway);
+  expect(connectionBudget({ gateways: 1, actors: 1 })).toBe(43);
+  expect(connectionBudget({ gateways: 2, actors: 1 })).toBe(43 + POOL_CONNECTIONS_MAX.gateway);
   // Its heartbeats have one beside the pool.
   expect(connectionsOf('actors')).toBe(POOL_CONNECTIONS_MAX.actors + 1);
-  expect(connectionBudget({ gateways: 1, actors: 2 })).toBe(42 + connectionsOf('actors'));
+  expect(connectionBudget({ gateways: 1, actors: 2 })).toBe(43 + connectionsOf('actors'));
 });
 
 test('a server that allows as many is fit, one that allows one less is refused', async () => {

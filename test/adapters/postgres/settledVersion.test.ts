@@ -6,7 +6,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { DayPartitions } from '../../../src/adapters/postgres/dayPartitions.ts';
 import { readAggregates } from '../../../src/adapters/postgres/readAggregates.ts';
 import { beginReconcileRun, restate } from '../../../src/adapters/postgres/restate.ts';
+import { followSettledChanges } from '../../../src/adapters/postgres/settledChanges.ts';
 import { storeFlush } from '../../../src/adapters/postgres/storeFlush.ts';
+import { systemTimers } from '../../../src/adapters/system/timers.ts';
 import type { RollupDifference } from '../../../src/domain/difference.ts';
 import type { RestatedDifference } from '../../../src/domain/restatement.ts';
 import { type Recall, recallNothing } from '../../../src/domain/settledPart.ts';
@@ -289,6 +291,50 @@ describe('a settled answer that is remembered', () => {
       expect(given.length).toBeGreaterThan(0);
     },
   );
+});
+
+describe('who remembers', () => {
+  test('is told of each day and slot with the commit, by any statement, also after the connection was lost', async () => {
+    await settle(END);
+    const told: string[] = [];
+    const troubles: unknown[] = [];
+    const stop = new AbortController();
+    const following = followSettledChanges(
+      {
+        url: ledger.url,
+        name: 'test',
+        changed: (dayMs, slot) => told.push(`${dayMs} ${slot}`),
+        onError: (error) => troubles.push(error),
+        timers: systemTimers,
+      },
+      stop.signal,
+    );
+    const sessions = async (what: string) => {
+      const { rows } = await ledger.pool.query(
+        `select ${what} from pg_stat_activity where datname = current_database() and application_name = 'test changes'
+           and query like 'listen%' and state = 'idle'`,
+      );
+      return rows.length;
+    };
+    await expect.poll(() => sessions('pid'), { timeout: 10_000 }).toBe(1);
+    await inSession(ledger, async (client) => {
+      await client.query('begin');
+      await flush(0, [['ad-1', MINUTE]], asPool(client));
+      await Bun.sleep(50);
+      expect(told).toEqual([]);
+      await client.query('commit');
+    });
+    const { rows } = await ledger.pool.query('select slot from settled_version');
+    await expect.poll(() => told).toEqual([`${MINUTE} ${rows[0].slot}`]);
+    await sessions('pg_terminate_backend(pid)');
+    await expect.poll(() => troubles.length).toBe(1);
+    await expect.poll(() => sessions('pid'), { timeout: 10_000 }).toBe(1);
+    await correct([['ad-1', MINUTE + DAY_MS]]);
+    await expect.poll(() => told.at(-1)).toBe(`${MINUTE + DAY_MS} ${rows[0].slot}`);
+    stop.abort();
+    await following;
+    expect(await sessions('pid')).toBe(0);
+  });
 });
 
 describe('those who change settled minutes', () => {

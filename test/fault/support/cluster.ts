@@ -50,6 +50,7 @@ interface Ports {
   readonly ingest: number;
   readonly query: number;
   readonly web: number;
+  readonly queryMetrics: number;
 }
 
 export class Cluster {
@@ -91,6 +92,7 @@ export class Cluster {
       ingest: await freePort(),
       query: await freePort(),
       web: await freePort(),
+      queryMetrics: await freePort(),
     };
     const cluster = new Cluster(directory, all, servers, await startLinks(servers), ports);
     try {
@@ -213,6 +215,7 @@ export class Cluster {
         CLICKLEDGER_INGEST_PORT: String(this.#ports.ingest),
         CLICKLEDGER_QUERY_PORT: String(this.#ports.query),
         CLICKLEDGER_WEB_PORT: String(this.#ports.web),
+        CLICKLEDGER_QUERY_METRICS_PORT: String(this.#ports.queryMetrics),
         CLICKLEDGER_SIGNING_KEYS: SIGNING_KEYS,
         CLICKLEDGER_USER_KEY_SALT: '6b'.repeat(16),
         ...settings,
