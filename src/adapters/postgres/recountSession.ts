@@ -21,6 +21,7 @@ import { exactNumber } from './pool.ts';
 import { readReclassifications } from './reclassifications.ts';
 import { explainStep, MOVED } from './restate.ts';
 import { binned, DISPOSITION_COLUMNS, eachDisposition } from './rollupRows.ts';
+import { raised } from './settledVersion.ts';
 import { aloneInSession } from './settlement.ts';
 
 const BEGIN = `
@@ -90,6 +91,7 @@ const BY_AD = `
     ${eachCount((column) => `sum(after_${column}) as after_${column}`)}
   from difference where rollup is null group by ad_id order by abs(sum(after_valid - before_valid)) desc, ad_id limit $1`;
 
+// What differs was altered without a word to anybody: from now on it is read anew, not remembered.
 // What another replay found to differ, and this one does not, is right again, if it began no later. Differences that are
 // restated ended with their restatement.
 const SETTLE = `
@@ -107,7 +109,7 @@ const SETTLE = `
     on conflict (ad_id, minute) where ended_at is null do update
       set range_from = case when excluded.range_from is not null then least(drift.range_from, excluded.range_from) end
       where drift.range_from is not null
-  ), advanced as (
+  ), ${raised('select ad_id, minute from left_over')}, advanced as (
     update settlement set settled_through = greatest(settled_through, to_timestamp($3::float8))
     where exists (select from moved)
     returning settled_through
