@@ -17,7 +17,9 @@ const TRIALS: readonly (readonly [size: number, seeds: number])[] = [
 ];
 
 describe('registers', () => {
-  test('estimate within 1.3 times the theory, without bias, from 100 to 1,000,000', () => {
+  test('estimate within 1.3 times the theory, without bias, from 100 to 1,000,000', {
+    timeout: 120_000,
+  }, () => {
     const errors = new Map<number, number[]>(TRIALS.map(([size]) => [size, []]));
     for (let seed = 0; seed < 48; seed++) {
       const sketch = new HyperLogLog();

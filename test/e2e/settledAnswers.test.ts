@@ -251,6 +251,14 @@ test('a client that knows nothing of the contract lists what is served, and call
   const [days, top, refused] = answered;
   expect(days.rows.map((row: { metrics: { clicks: string } }) => row.metrics.clicks)).toEqual(['3', '2']);
   expect(days.rows[0].status).toBe('SETTLED');
-  expect(top).toEqual(['UNIMPLEMENTED', 'not served yet']);
+  expect(
+    top.entries.map(({ value, metrics }: { value: string; metrics: { clicks: string } }) => [
+      value,
+      metrics.clicks,
+    ]),
+  ).toEqual([
+    ['shoes', '5'],
+    ['hats', '1'],
+  ]);
   expect(refused).toEqual(['INVALID_ARGUMENT', expect.stringContaining('from_ms 1 is wrong')]);
 });
