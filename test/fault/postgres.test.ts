@@ -172,10 +172,13 @@ async function conflictWithFlush(cluster: Cluster, rival: Client): Promise<void>
   await rival.query('commit');
 }
 
-/** To be asked on a connection of its own: a transaction sees the activity of its first look for ever. */
+/**
+ * To be asked on a connection of its own: a transaction sees the activity of its first look for ever. PostgreSQL shows the
+ * first 1,024 bytes of a statement.
+ */
 async function isFlushWaiting(client: Client): Promise<boolean> {
   const { rowCount } = await client.query(
-    `select from pg_stat_activity where wait_event_type = 'Lock' and query like '%insert into ad_minute%'`,
+    `select from pg_stat_activity where wait_event_type = 'Lock' and query like '%update shard set floor%'`,
   );
   return (rowCount ?? 0) > 0;
 }
