@@ -22,7 +22,7 @@ const WRITTEN_BYTES_MAX = 16 * 1024 * 1024;
 export interface AnswerMemoryParts {
   readonly url: string;
   readonly nowMs: () => number;
-  /** Hears why it is not used: once each time that it is lost or not fit. */
+  /** Hears why it is not used: once each time that it is lost or not fit, and when the reason is another one. */
   readonly onTrouble: (error: Error) => void;
 }
 
@@ -30,7 +30,8 @@ export class AnswerMemory implements SharedMemory {
   readonly #parts: AnswerMemoryParts;
   readonly #redis: Redis;
   #isFit = false;
-  #isTroubled = false;
+  /** Why it is not used, as was told last. */
+  #trouble: string | undefined;
   #restsUntilMs = 0;
   /** Bytes that are on their way to it. */
   #writing = 0;
@@ -99,7 +100,7 @@ export class AnswerMemory implements SharedMemory {
       const bytesMax = Number(/maxmemory:(\d+)/.exec(memory)?.[1]);
       this.#isFit = bytesMax > 0 && policy !== 'noeviction';
       if (this.#isFit) {
-        this.#isTroubled = false;
+        this.#trouble = undefined;
         return;
       }
       this.#troubled(
@@ -115,7 +116,7 @@ export class AnswerMemory implements SharedMemory {
   }
 
   #troubled(error: Error): void {
-    if (!this.#isTroubled) this.#parts.onTrouble(error);
-    this.#isTroubled = true;
+    if (this.#trouble !== error.message) this.#parts.onTrouble(error);
+    this.#trouble = error.message;
   }
 }

@@ -79,14 +79,9 @@ describe('the shared memory', () => {
   ])('is not used where the server %s', async (_what, bytesMax, policy) => {
     await configure(bytesMax, policy);
     const { memory, troubles } = open();
-    await until('it is refused', async () => troubles.length > 0);
-    expect(troubles).toEqual([
-      expect.stringMatching(
-        new RegExp(
-          `^CLICKLEDGER_CACHE_REDIS_URL is not used: .* maxmemory ${bytesMax} .* ${policy}; right is`,
-        ),
-      ),
-    ]);
+    // On a slow machine it may be deaf for a moment before.
+    const why = `^CLICKLEDGER_CACHE_REDIS_URL is not used: .* maxmemory ${bytesMax} .* ${policy}; right is`;
+    await until('it is refused', async () => troubles.some((trouble) => new RegExp(why).test(trouble)));
     memory.set('question', ROWS);
     expect(await memory.get('question')).toBeUndefined();
     expect(await client.dbsize()).toBe(0);
@@ -96,8 +91,11 @@ describe('the shared memory', () => {
     const { memory } = await openReady();
     const text = JSON.stringify('x'.repeat(1_000_000));
     for (let question = 0; question < 60; question++) {
-      memory.set(`${question}`, { version: 'one', text });
-      await until('it is there', async () => (await memory.get(`${question}`)) !== undefined);
+      // What is slow is not remembered: on a busy machine that may be this one.
+      await until('it is there', async () => {
+        memory.set(`${question}`, { version: 'one', text });
+        return (await memory.get(`${question}`)) !== undefined;
+      });
     }
     expect(await client.dbsize()).toBeLessThan(40);
   });
