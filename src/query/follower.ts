@@ -136,8 +136,10 @@ export class Follower {
     const { timers, nowMs, log } = this.#parts;
     this.#isRunning = true;
     while (!this.#isStopped && this.#ads.size > 0) {
-      const startMs = nowMs();
       this.#hurry = new AbortController();
+      // Begun with the round, and by no clock: one that is set back would hold all news up until it is there again.
+      const atOnce = timers.pause(HURRY_MS);
+      const whole = timers.pause(ROUND_MS, this.#hurry.signal);
       await this.#look().catch((error: unknown) => {
         log.warn({ err: error }, 'streams get no news; trying again');
         // What changed meanwhile is not known.
@@ -147,8 +149,8 @@ export class Follower {
       const ended = this.#round;
       this.#round = Promise.withResolvers();
       ended.resolve();
-      await timers.pause(Math.max(0, startMs + HURRY_MS - nowMs()));
-      await timers.pause(Math.max(0, startMs + ROUND_MS - nowMs()), this.#hurry.signal);
+      await atOnce;
+      await whole;
     }
     this.#isRunning = false;
   }

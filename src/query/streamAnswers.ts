@@ -85,12 +85,15 @@ async function* messages(
     const found = stillFollowing(follower);
     const rows = ads.flatMap((ad) => ad.changedSince(told, fromMs).map((minute) => toRow(ad.adId, minute)));
     const silent = found.missingShards.join();
-    const isQuiet = rows.length === 0 && silent === missing && nowMs() - sentMs < QUIET_MAX_MS;
+    // A clock that is set far ahead or back makes it time for a message, and none wait for it.
+    const isEarly = Math.abs(nowMs() - sentMs) < QUIET_MAX_MS;
+    const isQuiet = rows.length === 0 && silent === missing && isEarly;
     if (isQuiet) {
       await follower.nextRound();
       continue;
     }
     [told, missing, sentMs] = [found.version, silent, nowMs()];
+    const second = timers.pause(MESSAGE_EVERY_MS, signal);
     const next = tokenAt(told);
     const info = infoMessage(found);
     for (let from = 0; from === 0 || from < rows.length; from += ROWS_OF_MESSAGE_MAX) {
@@ -100,7 +103,7 @@ async function* messages(
       yield { snapshot: isSnapshot, rows: part, info, resume_token: token };
       isSnapshot = false;
     }
-    await timers.pause(Math.max(0, sentMs + MESSAGE_EVERY_MS - nowMs()), signal);
+    await second;
   }
 }
 

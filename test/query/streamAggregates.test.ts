@@ -62,18 +62,21 @@ class World {
   settlement: Settlement = UNSETTLED.settlement;
   isSilent = false;
   isAway = false;
+  #clockBehindMs = 0;
+  /** By how much the machine's clock is set back in the middle of the next reading. */
+  setBackMs = 0;
   readings = 0;
   readonly follower = new Follower({
     readChanges: (asked) => this.#read(asked),
     askOwner: async (_owner, request) => (this.isSilent ? undefined : this.#answer(request)),
     timers: this.time,
-    nowMs: () => this.time.nowMs,
+    nowMs: () => this.time.nowMs - this.#clockBehindMs,
     log: this.log,
   });
   readonly stream = streamAnswers({
     follower: this.follower,
     timers: this.time,
-    nowMs: () => this.time.nowMs,
+    nowMs: () => this.time.nowMs - this.#clockBehindMs,
     run: 'this one',
   });
 
@@ -132,6 +135,8 @@ class World {
 
   async #read({ fresh, known, mark }: ChangesAsked): Promise<ChangedRows> {
     this.readings += 1;
+    this.#clockBehindMs += this.setBackMs;
+    this.setBackMs = 0;
     if (this.isAway) throw new Error('away');
     const isAsked = ({ adId, minute, at }: StoredMinute & { at: number }) =>
       fresh.some((ad) => ad.adId === adId && minute >= ad.fromMs) ||
@@ -308,6 +313,24 @@ describe('a stream', () => {
       }),
       { numRuns: 150 },
     );
+  });
+
+  test('tells what comes, and how fresh it is, though the clock is set back by an hour', async () => {
+    const world = new World();
+    world.click('a', 0);
+    const reader = new Reader(world, ['a']);
+    await world.time.pass(1_500);
+    world.setBackMs = 3_600_000;
+    await world.time.pass(1_500);
+    world.click('a', 1);
+    await world.time.pass(2_500);
+    expect(reader.shown.get('a')).toEqual(world.truth('a'));
+    const told = reader.messages.length;
+    world.setBackMs = 3_600_000;
+    await world.time.pass(6_500);
+    expect(reader.messages.length).toBeGreaterThan(told);
+    for (const [place, { atMs }] of reader.messages.entries())
+      expect(atMs - (reader.messages[place - 1]?.atMs ?? -Infinity)).toBeGreaterThanOrEqual(1_000);
   });
 
   test('keeps what a silent owner said of the same checkpoint, and says that it is partial', async () => {
