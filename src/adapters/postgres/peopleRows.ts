@@ -6,6 +6,7 @@
  * What was written twice is there once.
  */
 import type { Pool } from 'pg';
+import { errorText } from '../../domain/errorText.ts';
 import type { Flush } from '../../domain/flush.ts';
 import { People, peopleMonthOf } from '../../domain/people.ts';
 import { type PeopleSpan, spansAround } from '../../domain/peopleSpan.ts';
@@ -40,7 +41,7 @@ interface StoredRow {
 
 /**
  * The rows that the flush changes, by key. undefined: the checkpoint is not where the flush begins.
- * @throws Error where a stored sketch is damaged, or PostgreSQL did not answer
+ * @throws Error that names the row whose sketch is damaged; Error where PostgreSQL did not answer
  */
 export async function unitePeople(pool: Pool, flush: Flush): Promise<PeopleRow[] | undefined> {
   if (flush.people.length === 0) return [];
@@ -60,16 +61,26 @@ export async function unitePeople(pool: Pool, flush: Flush): Promise<PeopleRow[]
   for (const { ad_id, hours, start, sketch } of rows)
     if (ad_id !== null) stored.set(keyOf(ad_id, { hours, startMs: exactNumber(start) * 1000 }), sketch);
   const united: PeopleRow[] = [];
-  for (const [key, { adId, hours, startMs, keys }] of seen) {
+  for (const [key, span] of seen) {
+    const { adId, hours, startMs, keys } = span;
     const before = stored.get(key);
-    const month = peopleMonthOf(startMs);
-    const people = before === undefined ? new People(month) : People.decode(before, month);
+    const people = before === undefined ? new People(peopleMonthOf(startMs)) : decoded(before, span, flush);
     for (const some of keys) people.add(some);
     const sketch = people.encode();
     // Most of a busy ad's people come again and again.
     if (before === undefined || !sketch.equals(before)) united.push({ adId, hours, startMs, sketch });
   }
   return united;
+}
+
+/** Whoever has to mend a damaged row must know which it is: no flush of its shard goes through until then. */
+function decoded(sketch: Buffer, { adId, hours, startMs }: Seen, { shard }: Flush): People {
+  try {
+    return People.decode(sketch, peopleMonthOf(startMs));
+  } catch (error) {
+    const key = `shard ${shard}, ad_id ${JSON.stringify(adId)}, hours ${hours}, start ${new Date(startMs).toISOString()}`;
+    throw new Error(`the row of ad_people of ${key} is damaged: ${errorText(error)}`, { cause: error });
+  }
 }
 
 interface Seen extends PeopleSpan {

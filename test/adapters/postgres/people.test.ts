@@ -1,9 +1,12 @@
 /** Sketches of people are read, united and written back, and still nobody is lost or comes from a flush that was refused. */
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { resolve } from 'node:path';
+import { runner } from 'node-pg-migrate';
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { claimShards } from '../../../src/adapters/postgres/claimShards.ts';
 import type { DayPartitions } from '../../../src/adapters/postgres/dayPartitions.ts';
 import { migrate } from '../../../src/adapters/postgres/migrate.ts';
 import { unitePeople } from '../../../src/adapters/postgres/peopleRows.ts';
+import { connectPostgres } from '../../../src/adapters/postgres/pool.ts';
 import { readPeople } from '../../../src/adapters/postgres/readPeople.ts';
 import { storeFlush } from '../../../src/adapters/postgres/storeFlush.ts';
 import { upsertAds } from '../../../src/adapters/postgres/upsertAds.ts';
@@ -11,6 +14,7 @@ import type { Flush, PeopleDelta } from '../../../src/domain/flush.ts';
 import { EXACT_PEOPLE_MAX, People, peopleMonthOf } from '../../../src/domain/people.ts';
 import type { PeopleWanted } from '../../../src/domain/peopleReading.ts';
 import { DAY_MS, HOUR_MS } from '../../../src/domain/peopleSpan.ts';
+import { freshDatabase } from '../../support/postgres.ts';
 import {
   addShard,
   asPool,
@@ -199,10 +203,14 @@ describe('the people of a flush', () => {
 
   test('cannot be united with a row that is damaged: the flush fails and names it', async () => {
     await store([seen('a', HOURS[1], 1)]);
-    await ledger.pool.query(`update ad_people set sketch = '\\x0701'`);
-    await expect(store([seen('a', HOURS[1], 2)], { floor: 10, newFloor: 20 })).rejects.toThrow(
-      'a sketch of people has 2 bytes',
+    await ledger.pool.query(`update ad_people set sketch = '\\x0701' where hours = 24`);
+    const flush = { floor: 10, newFloor: 20 };
+    await expect(store([seen('a', HOURS[1], 2)], flush)).rejects.toThrow(
+      'shard 0, ad_id "a", hours 24, start 2025-10-01T00:00:00.000Z is damaged: a sketch of people has 2 bytes',
     );
+    // What operators are told to do.
+    await ledger.pool.query(`delete from ad_people where hours = 24`);
+    expect(await store([seen('a', HOURS[1], 2)], flush)).toEqual({ kind: 'stored' });
   });
 });
 
@@ -268,24 +276,32 @@ describe('people that are read', () => {
 });
 
 test('a ledger that counted clicks before there was ad_people says from when on everybody is in it', async () => {
-  const older = await openLedger();
-  try {
-    const since = async () =>
-      (await older.pool.query<{ since: Date | number }>('select since from people_since')).rows[0]?.since;
-    expect(await since()).toBe(-Infinity);
-    await addShard(older, 0);
-    await storeFlush(older.pool, partitionsOf(older), flushOf({ rows: [delta('a', MINUTE, { valid: 1 })] }));
-    await older.pool.query(
-      `drop table ad_people, people_since, settled_version; drop function tell_settled_version;
-       delete from migration where name >= '0010'`,
-    );
-    await migrate(older.url);
-    const { rows } = await older.pool.query(
-      `select since > clock_timestamp() and since <= clock_timestamp() + interval '1 hour'
-         and date_trunc('hour', since, 'UTC') = since as right from people_since`,
-    );
-    expect(rows).toEqual([{ right: true }]);
-  } finally {
-    await older.end();
-  }
+  const { url, drop } = await freshDatabase({ migrated: false });
+  onTestFinished(drop);
+  const applied = await runner({
+    databaseUrl: url,
+    dir: resolve(import.meta.dirname, '../../../src/adapters/postgres/migrations'),
+    direction: 'up',
+    migrationsTable: 'migration',
+    count: 9,
+    log: () => undefined,
+  });
+  expect(applied.at(-1)?.name).toMatch(/^0009/);
+  const pool = connectPostgres(url, 'test', 1, () => undefined);
+  onTestFinished(() => pool.end());
+  await pool.query(`
+    create table ad_minute_2025_10_01 partition of ad_minute for values from ('2025-10-01 00:00Z') to ('2025-10-02 00:00Z');
+    insert into ad_minute values ('a', '2025-10-01 00:00Z', 1, 0, 0, 0, 0, 0, 0, 0)`);
+  await migrate(url);
+  const { rows } = await pool.query(
+    `select since > clock_timestamp() and since <= clock_timestamp() + interval '1 hour'
+       and date_trunc('hour', since, 'UTC') = since as right from people_since`,
+  );
+  expect(rows).toEqual([{ right: true }]);
+});
+
+test('a ledger that has counted nothing yet knows everybody from the first on', async () => {
+  const empty = await openLedger();
+  onTestFinished(empty.end);
+  expect((await empty.pool.query('select since from people_since')).rows).toEqual([{ since: -Infinity }]);
 });
