@@ -1,9 +1,17 @@
 /**
- * The groups of a question that have most of a count, and all together, as of one moment. All ads are ranked by clicks
- * through the days' indexes (domain/rankingByDay.ts); everything else is summed and sorted.
+ * The groups of a question that have most of a count, and all together, as of one moment. All ads are ranked through the
+ * days' indexes (domain/rankingByDay.ts): by clicks through that of clicks, by other counts through that of everything
+ * received, of which no count has more. Everything else is summed and sorted.
  */
 import type { Pool, PoolClient } from 'pg';
-import { DISPOSITIONS_OF, type RankedValue, type Ranking, type TopAggregates } from '../../domain/ranking.ts';
+import {
+  type Count,
+  countOf,
+  DISPOSITIONS_OF,
+  type RankedValue,
+  type Ranking,
+  type TopAggregates,
+} from '../../domain/ranking.ts';
 import { DEPTHS, isDecided } from '../../domain/rankingByDay.ts';
 import type { TimeRange } from '../../domain/timeRange.ts';
 import { emptyDispositions } from '../../domain/windowCounts.ts';
@@ -13,7 +21,7 @@ import { countedParts, within } from './countedParts.ts';
 import { groupingOf } from './groupedRows.ts';
 import { Parameters } from './parameters.ts';
 import { exactNumber } from './pool.ts';
-import { eachDisposition } from './rollupRows.ts';
+import { DISPOSITION_COLUMNS, eachDisposition } from './rollupRows.ts';
 import { SETTLEMENT, type SettlementRow, toSettlement } from './settlement.ts';
 import { inSnapshot } from './snapshot.ts';
 
@@ -70,24 +78,30 @@ async function readTopByDays(
   const { ads, groupBy, filters, range } = question;
   const isOfAllAds = ads === undefined && groupBy[0] === 'ad_id' && filters.length === 0;
   const days = daysOf(range);
-  if (!isOfAllAds || count !== 'clicks' || days.length > DAYS_MAX) return undefined;
+  if (!isOfAllAds || days.length > DAYS_MAX) return undefined;
   for (const depth of DEPTHS) {
-    const { adIds, lasts } = await readFirsts(client, days, Math.max(depth, most));
+    const { adIds, lasts } = await readFirsts(client, days, boundOf(count), Math.max(depth, most));
     const found = adIds.map((ad_id) => ({ ad_id, campaign_id: '', advertiser_id: '' }));
     const sums = await readRows(client, { ...question, ads: found }, range, undefined, found.length);
     const entries = sums.map(({ group: [value = ''], bucketMs: _, ...counts }) => ({ value, ...counts }));
     entries.sort(
       (left, right) =>
-        right.valid - left.valid || Buffer.compare(Buffer.from(left.value), Buffer.from(right.value)),
+        countOf(right, count) - countOf(left, count) ||
+        Buffer.compare(Buffer.from(left.value), Buffer.from(right.value)),
     );
-    const values = entries.map(({ valid }) => valid);
+    const values = entries.map((entry) => countOf(entry, count));
     if (isDecided(values, most, lasts)) {
       const [total] = await readRows(client, { ...question, groupBy: [] }, range, undefined, 1);
-      const top = entries.slice(0, most).filter(({ valid }) => valid > 0);
+      const top = entries.slice(0, most).filter((entry) => countOf(entry, count) > 0);
       return { entries: top, total: total ?? emptyDispositions() };
     }
   }
   return undefined;
+}
+
+/** The SQL, as it is in an index of each day, of what an ad has at least as much of as of the count. */
+function boundOf(count: Count): string {
+  return count === 'clicks' ? 'valid' : DISPOSITION_COLUMNS.map(([, column]) => column).join(' + ');
 }
 
 /** First milliseconds of the UTC days that the range touches: of such a day an ad has at most what it has of all of it. */
@@ -100,20 +114,25 @@ function daysOf({ fromMs, toMs }: TimeRange): number[] {
 interface Firsts {
   /** Of any of the days. */
   readonly adIds: readonly string[];
-  /** What the last one of each day has; 0 where it is the last of all. */
+  /** What the last one of each day has at most of the count; 0 where it is the last of all. */
   readonly lasts: readonly number[];
 }
 
-async function readFirsts(client: PoolClient, days: readonly number[], depth: number): Promise<Firsts> {
+async function readFirsts(
+  client: PoolClient,
+  days: readonly number[],
+  bound: string,
+  depth: number,
+): Promise<Firsts> {
   const adIds = new Set<string>();
   const lasts: number[] = [];
   for (const dayMs of days) {
     const parameters = new Parameters();
     const ofDay = within('day', { fromMs: dayMs, toMs: dayMs + DAY_MS }, parameters);
-    const text = `select ad_id, valid from ad_day where ${ofDay} order by valid desc limit ${parameters.add(depth)}`;
-    const { rows } = await client.query<{ ad_id: string; valid: string }>(text, parameters.values);
+    const text = `select ad_id, ${bound} as bound from ad_day where ${ofDay} order by ${bound} desc limit ${parameters.add(depth)}`;
+    const { rows } = await client.query<{ ad_id: string; bound: string }>(text, parameters.values);
     for (const { ad_id } of rows) adIds.add(ad_id);
-    lasts.push(rows.length < depth ? 0 : exactNumber(rows.at(-1)?.valid ?? '0'));
+    lasts.push(rows.length < depth ? 0 : exactNumber(rows.at(-1)?.bound ?? '0'));
   }
   return { adIds: [...adIds], lasts };
 }
