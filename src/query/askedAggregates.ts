@@ -11,7 +11,15 @@ import type { TimeRange } from '../domain/timeRange.ts';
 import { MINUTE_MS } from '../domain/windowCounts.ts';
 import { chooseAds, readSelection, type Selection } from './adSelection.ts';
 import { checkRolledUp, readGroupBy } from './askedDivision.ts';
-import { checkQuarters, oneOf, readFilters, readRange, readTimeZone, TIME_MAX_MS } from './askedFields.ts';
+import {
+  checkQuarters,
+  oneOf,
+  readFilters,
+  readRange,
+  readTimeZone,
+  shown,
+  TIME_MAX_MS,
+} from './askedFields.ts';
 import type { ReadAds } from './ports.ts';
 import { METRICS, type Metric, type RowOrder } from './rowOrder.ts';
 
@@ -64,7 +72,7 @@ export function readAggregatesRequest(request: Request): AskedAggregates {
     minStatus:
       request.min_status === 'ROW_STATUS_UNSPECIFIED'
         ? 'PROVISIONAL'
-        : oneOf('min_status', `${request.min_status}`, ROW_STATUSES),
+        : oneOf('min_status', request.min_status, ROW_STATUSES),
     asOfMs,
   };
 }
@@ -100,7 +108,7 @@ function checkBuckets(range: TimeRange, granularity: Granularity, timeZone: stri
   const found = bucketsIn(range, granularity);
   if (found > most) {
     throw invalidArgument(
-      `the range has ${found} rows of ${granularity} for each group, at most ${most} may be asked for: right is a shorter range or a coarser granularity`,
+      `to_ms ${range.toMs} is wrong: from ${range.fromMs} to it are ${found} rows of ${granularity} for each group, at most ${most} may be asked for: right is a shorter range or a coarser granularity`,
     );
   }
   const off = new Buckets(range, granularity, timeZone).offGrid(stepMs);
@@ -114,7 +122,9 @@ function checkBuckets(range: TimeRange, granularity: Granularity, timeZone: stri
 
 function readMoment(asOfMs: number | undefined): number | undefined {
   if (asOfMs !== undefined && !(Number.isSafeInteger(asOfMs) && asOfMs > 0 && asOfMs <= TIME_MAX_MS)) {
-    throw invalidArgument(`as_of_ms ${asOfMs} is wrong: it must be milliseconds since 1970`);
+    throw invalidArgument(
+      `as_of_ms ${asOfMs} is wrong: it must be milliseconds since 1970, before the year 9999`,
+    );
   }
   return asOfMs;
 }
@@ -131,7 +141,7 @@ function readOrder(text: string): RowOrder {
   const metric = oneOf('order_by', name, ['time', ...METRICS] as const);
   if (metric === 'time' || more.length > 0 || (direction !== undefined && direction !== 'desc')) {
     throw invalidArgument(
-      `order_by ${JSON.stringify(text)} is wrong: it must be "time", or the name of a metric, or that with " desc" behind it`,
+      `order_by ${shown(text)} is wrong: it must be "time", or the name of a metric, or that with " desc" behind it`,
     );
   }
   return { metric, isDescending: direction === 'desc' };

@@ -13,14 +13,20 @@ import { MINUTE_MS } from '../domain/windowCounts.ts';
 const FILTER_VALUES_MAX = 1_000;
 /** Each may name a dimension once to include and once more to exclude; more can only be a mistake. */
 const FILTERS_MAX = 24;
-/** Beyond the year 275760 JavaScript has no dates. */
-export const TIME_MAX_MS = 8.64e15;
+/** The beginning of the year 9999: PostgreSQL reads no dates of five digits, and the last rows of a range may end after it. */
+export const TIME_MAX_MS = Date.UTC(9999, 0);
 
 /**
  * One of the names that are known.
  * @param field as the caller knows it
+ * @param value of an enumeration, a number where the contract has no name for it
  */
-export function oneOf<Name extends string>(field: string, given: string, names: readonly Name[]): Name {
+export function oneOf<Name extends string>(
+  field: string,
+  value: string | number,
+  names: readonly Name[],
+): Name {
+  const given = String(value);
   const known = names.find((name) => name === given);
   if (known !== undefined) return known;
   const near = given === '' ? undefined : likely(given, names);
@@ -36,7 +42,7 @@ export function readRange(
   for (const [name, value] of Object.entries({ from_ms: fromMs, to_ms: toMs })) {
     if (!Number.isSafeInteger(value) || value < 0 || value > TIME_MAX_MS || value % MINUTE_MS !== 0) {
       throw invalidArgument(
-        `${field}${name} ${value} is wrong: it must be milliseconds since 1970 on a whole minute (a multiple of ${MINUTE_MS})`,
+        `${field}${name} ${value} is wrong: it must be milliseconds since 1970 on a whole minute (a multiple of ${MINUTE_MS}), before the year 9999`,
       );
     }
   }

@@ -85,7 +85,14 @@ function readExpectedShare(request: Request): number {
     return toMs - fromMs;
   });
   const [one = 1, other = 1] = left === undefined ? [leftMs, rightMs] : [left, right];
-  return one / (one + other);
+  const share = one / (one + other);
+  // A side that has no share of both, or all of it, can be tested for nothing.
+  if (share === 0 || share === 1) {
+    throw invalidArgument(
+      `left.exposure ${left} is wrong with right.exposure ${right}: neither may be nothing beside the other, nor their sum beyond all numbers`,
+    );
+  }
+  return share;
 }
 
 interface Whole {

@@ -181,6 +181,6 @@ function refuseTooMuch({ adIds, fromMs }: Pick<Followed, 'adIds' | 'fromMs'>, no
   const minutes = Math.ceil(((nowMs - fromMs) / MINUTE_MS) * adIds.length);
   if (minutes > MINUTES_OF_STREAM_MAX)
     throw invalidArgument(
-      `${adIds.length} ads from from_ms ${fromMs} on have ${minutes} minutes: a stream may have ${MINUTES_OF_STREAM_MAX}; ask for fewer ad_ids or a later from_ms`,
+      `from_ms ${fromMs} is wrong: ${adIds.length} ads have ${minutes} minutes from then on, and a stream may have ${MINUTES_OF_STREAM_MAX}: right is a later one, or fewer ad_ids`,
     );
 }

@@ -29,7 +29,7 @@ export function uniquesAnswers(readPeople: ReadPeople): Answers['queryUniques'] 
     switch (reading.kind) {
       case 'tooManyAds':
         throw invalidArgument(
-          `the campaign_ids have more than ${CAMPAIGN_ADS_MAX} ads together: ask for fewer campaign_ids`,
+          `campaign_ids have more than ${CAMPAIGN_ADS_MAX} ads together: ask for fewer campaign_ids`,
         );
       case 'tooManySketches':
         throw invalidArgument(

@@ -48,13 +48,15 @@ function readHours({ from_ms: fromMs, to_ms: toMs }: Request): PeopleWanted['ran
   for (const [field, value] of Object.entries({ from_ms: fromMs, to_ms: toMs })) {
     if (!Number.isSafeInteger(value) || value < 0 || value > TIME_MAX_MS || value % HOUR_MS !== 0) {
       throw invalidArgument(
-        `${field} ${value} is wrong: it must be milliseconds since 1970 on a whole hour of UTC (a multiple of ${HOUR_MS})`,
+        `${field} ${value} is wrong: it must be milliseconds since 1970 on a whole hour of UTC (a multiple of ${HOUR_MS}), before the year 9999`,
       );
     }
   }
   if (toMs <= fromMs) throw invalidArgument(`to_ms ${toMs} is wrong: it must be after from_ms ${fromMs}`);
   const hours = (toMs - fromMs) / HOUR_MS;
   if (hours > HOURS_MAX)
-    throw invalidArgument(`the range from from_ms to to_ms has ${hours} hours; ${HOURS_MAX} is the most`);
+    throw invalidArgument(
+      `to_ms ${toMs} is wrong: from ${fromMs} to it are ${hours} hours; ${HOURS_MAX} is the most`,
+    );
   return { fromMs, toMs };
 }

@@ -79,7 +79,16 @@ describe('a query', () => {
     ['a time off the minute', { from_ms: MARCH_MS + 1 }, /^from_ms \d+ is wrong: .*multiple of 60000/],
     ['an end off the minute', { to_ms: MARCH_MS + 59_999 }, /^to_ms \d+ is wrong: .*multiple of 60000/],
     ['a time before 1970', { from_ms: -60_000 }, /^from_ms -60000 is wrong/],
-    ['a time beyond all dates', { to_ms: 8.64e15 + 60_000 }, /^to_ms 8640000000060000 is wrong/],
+    [
+      'a time after 9998',
+      { to_ms: Date.UTC(9999, 0) + 60_000 },
+      /^to_ms 253370764860000 is wrong: .*before the year 9999$/,
+    ],
+    [
+      'more rows than a range may have',
+      { to_ms: MARCH_MS + 550_001 * 60_000, granularity: 'MINUTE' },
+      /^to_ms \d+ is wrong: from \d+ to it are 550001 rows of MINUTE .* at most 550000 /,
+    ],
     ['no time at all', { to_ms: MARCH_MS }, /^to_ms \d+ is wrong: it must be after from_ms/],
     [
       'an end before its start',
@@ -90,6 +99,16 @@ describe('a query', () => {
       'no granularity',
       { granularity: 'GRANULARITY_UNSPECIFIED' },
       /^granularity \S+ is wrong: .*MINUTE, HOUR, DAY, WEEK, MONTH$/,
+    ],
+    [
+      'a granularity that has no name',
+      { granularity: 99 as never },
+      /^granularity "99" is wrong: .*MINUTE, HOUR, DAY, WEEK, MONTH$/,
+    ],
+    [
+      'an order as long as a request may be',
+      { order_by: `clicks ${'y'.repeat(3_900_000)}` },
+      /^order_by "clicks y{193}" is wrong/,
     ],
     [
       'a status that is none',
@@ -104,6 +123,18 @@ describe('a query', () => {
     expect(error).toMatchObject({ code: status.INVALID_ARGUMENT, details: expect.stringMatching(details) });
     expect(asked).toEqual([]);
   });
+
+  it.each(['MINUTE', 'HOUR', 'DAY', 'WEEK', 'MONTH'] as const)(
+    'of the last minutes that may be asked for is answered by %s in every zone',
+    async (granularity) => {
+      const { client } = await setUp(nothing);
+      const range = { from_ms: Date.UTC(9999, 0) - 60_000, to_ms: Date.UTC(9999, 0) };
+      for (const time_zone of ['UTC', 'Pacific/Kiritimati', 'Pacific/Pago_Pago'])
+        expect((await client.queryAggregates({ ...GOOD, ...range, granularity, time_zone })).rows).toEqual(
+          [],
+        );
+    },
+  );
 
   it('is read just as it was asked, with one row more than may be answered', async () => {
     const { client, asked } = await setUp(nothing);

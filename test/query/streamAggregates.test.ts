@@ -454,7 +454,7 @@ describe('a stream', () => {
       'too many minutes',
       Array.from({ length: 100 }, (_, ad) => `${ad}`),
       -1_000,
-      /have 103000 minutes: a stream may have 100000/,
+      /^from_ms \d+ is wrong: 100 ads have 103000 minutes from then on, and a stream may have 100000/,
     ],
   ])('with %s is refused, and the error names the field', async (_what, adIds, from, details) => {
     const world = new World();

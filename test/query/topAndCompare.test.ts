@@ -174,6 +174,22 @@ describe('a comparison', () => {
       { ...SIDES, right: { ...SIDES.right, exposure: 0 } },
       'right.exposure 0 is wrong',
     ],
+    [
+      'an exposure that is nothing beside the other',
+      {
+        left: { ...SIDES.left, exposure: 1 },
+        right: { ...SIDES.right, exposure: Number.MIN_VALUE },
+      },
+      'left.exposure 1 is wrong with right.exposure 5e-324',
+    ],
+    [
+      'exposures whose sum is no number',
+      {
+        left: { ...SIDES.left, exposure: 1e308 },
+        right: { ...SIDES.right, exposure: 1e308 },
+      },
+      'left.exposure 1e+308 is wrong with right.exposure 1e+308',
+    ],
     ['a bad range', { ...SIDES, right: { ...SIDES.right, to_ms: 0 } }, 'right.to_ms 0 is wrong'],
     ['an unknown metric', { ...SIDES, metric: 'cliks' }, 'did you mean clicks?'],
   ])('of %s is refused', async (_what, request, words) => {

@@ -77,8 +77,9 @@ async function readTopByDays(
 ): Promise<Top | undefined> {
   const { ads, groupBy, filters, range } = question;
   const isOfAllAds = ads === undefined && groupBy[0] === 'ad_id' && filters.length === 0;
+  const isShort = range.toMs - range.fromMs <= DAYS_MAX * DAY_MS;
+  if (!isOfAllAds || !isShort) return undefined;
   const days = daysOf(range);
-  if (!isOfAllAds || days.length > DAYS_MAX) return undefined;
   for (const depth of DEPTHS) {
     const { adIds, lasts } = await readFirsts(client, days, boundOf(count), Math.max(depth, most));
     const found = adIds.map((ad_id) => ({ ad_id, campaign_id: '', advertiser_id: '' }));

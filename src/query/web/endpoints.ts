@@ -175,7 +175,7 @@ export function endpoints({ answers, listAds, pause, explain }: EndpointParts): 
       schema: reference('Ads'),
       answer: async ({ parameters }) => {
         const limit = parameters.wholeNumber('limit', ADS_LIMIT_MAX) || ADS_LIMIT;
-        const found = await listAds(parameters.text('search'), parameters.text('after'), limit);
+        const found = await listAds(parameters.id('search'), parameters.id('after'), limit);
         const ads = found.map(({ adId, campaignId, advertiserId, status }) => ({
           adId,
           campaignId,

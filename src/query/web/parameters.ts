@@ -63,6 +63,14 @@ export class Parameters {
     return this.#given.get(name)?.[0] ?? '';
   }
 
+  /** An id, or the beginning of one. PostgreSQL has no texts with the character 0, and no id has it. */
+  id(name: string): string {
+    const text = this.text(name);
+    if (text.includes('\0'))
+      throw new ParameterError(name, `${name} ${shown(text)} is wrong: it must not hold the character 0`);
+    return text;
+  }
+
   /** Names, with commas between them or each by itself. */
   names(name: string): string[] {
     return this.texts(name)

@@ -31,17 +31,22 @@ const WEB_NAMES: Readonly<Record<string, string>> = {
 /** A quoted value, which stays as it is; or a side of a comparison, a dot, and a name; or a name alone. */
 const WORDS = /"(?:[^"\\]|\\.)*"|\b(?:(left|right)\.)?([a-z]+(?:_[a-z]+)*)\b/g;
 
-/** A sentence about fields of the contract, in the web's names; `first`: which it begins with. */
+/**
+ * A sentence about fields of the contract, in the web's names; `first`: which it begins with. The question of an export is a
+ * message inside of its request; on the web it is not.
+ */
 export function webNames(details: string): { readonly words: string; readonly first: string | undefined } {
   let first: string | undefined;
-  const words = details.replaceAll(WORDS, (whole: string, side?: string, name?: string, at?: number) => {
-    const known = name !== undefined && Object.hasOwn(WEB_NAMES, name) ? WEB_NAMES[name] : undefined;
-    // A word such as "format" is a field only where it stands first.
-    if (known === undefined || (known === name && at !== 0)) return whole;
-    const web = side === undefined ? known : sided(side, known);
-    if (at === 0) first = web;
-    return web;
-  });
+  const words = details
+    .replace(/^query\./, '')
+    .replaceAll(WORDS, (whole: string, side?: string, name?: string, at?: number) => {
+      const known = name !== undefined && Object.hasOwn(WEB_NAMES, name) ? WEB_NAMES[name] : undefined;
+      // A word such as "format" is a field only where it stands first.
+      if (known === undefined || (known === name && at !== 0)) return whole;
+      const web = side === undefined ? known : sided(side, known);
+      if (at === 0) first = web;
+      return web;
+    });
   return { words, first };
 }
 

@@ -212,6 +212,7 @@ describe('a wrong question is a problem that names the parameter', () => {
     ['from_ms 5 is wrong: it must be before to_ms 4', 'from', 'from 5 is wrong: it must be before to 4'],
     ['ad_ids "from_ms" stands there twice', 'adId', 'adId "from_ms" stands there twice'],
     ['right.to_ms 4 is wrong', 'rightTo', 'rightTo 4 is wrong'],
+    ['query.fill is not for exports', 'fill', 'fill is not for exports'],
     ['the answer has a format nobody knows', undefined, 'the answer has a format nobody knows'],
     [
       'group_by "a" is wrong: it must be one of ad_id, country',
@@ -395,6 +396,16 @@ describe('ads', () => {
     expect(first.nextAfter).toBe('b2');
     const second = await (await get('/api/v1/ads?search=b&limit=2&after=b2')).json();
     expect(second).toEqual({ ads: [{ adId: 'b3', campaignId: 'k', advertiserId: 'v', status: 'ACTIVE' }] });
+  });
+
+  it.each(['search', 'after'])('whose %s holds a character that no id has are refused', async (name) => {
+    const { get } = await served({ ads });
+    const response = await get(`/api/v1/ads?${name}=b%00`);
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({
+      parameter: name,
+      detail: `${name} "b\\u0000" is wrong: it must not hold the character 0`,
+    });
   });
 
   it('more than 500 at a time are refused', async () => {
