@@ -415,6 +415,14 @@ describe('a user agent', () => {
     });
   });
 
+  it('is read as far as 256 characters, so that no text takes long', () => {
+    const [, , , safari = ''] = KNOWN[0] ?? [];
+    const userAgents = new UserAgents();
+    const behind = (characters: number) => userAgents.read(`${'x'.repeat(characters - 1)} ${safari}`);
+    expect(behind(256 - safari.length)).toEqual({ deviceType: 'phone', os: 'iOS', browser: 'Safari' });
+    expect(behind(256)).toEqual({ deviceType: 'other', os: 'other', browser: 'other' });
+  });
+
   it('makes no other words than those of the contract, whatever it is', () => {
     const words = KNOWN.flatMap(([, , , userAgent]) => userAgent.split(/[ ;()]/));
     const madeUp = fc.array(fc.oneof(fc.constantFrom(...words), fc.string()), { minLength: 1 });
