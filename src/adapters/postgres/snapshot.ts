@@ -15,6 +15,9 @@ export async function inSnapshot<T>(
 ): Promise<T> {
   signal?.throwIfAborted();
   const client = await pool.connect();
+  // Whoever gave up while waiting has begun nothing: many of them would have each connection made anew.
+  if (signal?.aborted) client.release();
+  signal?.throwIfAborted();
   let isGiven = false;
   const giveBack = (broken: boolean) => {
     if (!isGiven) client.release(broken);
@@ -23,7 +26,6 @@ export async function inSnapshot<T>(
   const giveUp = () => giveBack(true);
   signal?.addEventListener('abort', giveUp);
   try {
-    signal?.throwIfAborted();
     await client.query(BEGIN);
     const found = await read(client);
     await client.query('commit');
