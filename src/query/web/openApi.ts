@@ -8,7 +8,9 @@ const PROBLEMS = {
   400: 'A parameter is wrong; `parameter` names it.',
   409: 'A minute has not got the status that is needed.',
   501: 'Not served yet.',
+  429: 'As much is asked at once as may be; ask again.',
   503: 'It cannot be answered now; ask again.',
+  504: 'It takes too long; ask for less.',
 } as const;
 const FILE = { type: 'string', contentMediaType: 'application/octet-stream' };
 

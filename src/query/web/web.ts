@@ -159,6 +159,13 @@ export class Web {
   #problemOf(error: unknown) {
     const problem = problemOf(error);
     if (problem !== undefined) return problem;
+    if (error instanceof DOMException && error.name === 'TimeoutError') {
+      const detail = `the question took longer than ${QUESTION_MS_MAX / 1_000} s: ask for less`;
+      return titled(504, 'Gateway Timeout', 'DEADLINE_EXCEEDED', detail);
+    }
+    // Nobody hears it, and whoever leaves before the answer is no trouble to log.
+    if (error instanceof DOMException && error.name === 'AbortError')
+      return titled(503, 'Service Unavailable', 'CANCELLED', 'the client has gone, or the service ends');
     this.#parts.log.error({ err: error }, 'a query failed');
     return titled(503, 'Service Unavailable', 'UNAVAILABLE', 'the counts cannot be read now; ask again');
   }

@@ -251,6 +251,19 @@ describe('a wrong question is a problem that names the parameter', () => {
     expect(await response.json()).toMatchObject({ status: httpStatus, code: name, detail: 'why' });
   });
 
+  it.each([
+    ['that takes too long is told to ask for less', 'TimeoutError', 504, 'DEADLINE_EXCEEDED'],
+    ['whose client has gone is nobody to tell', 'AbortError', 503, 'CANCELLED'],
+  ])('one %s, and no trouble to log', async (_what, name, httpStatus, code) => {
+    const { get, log } = await served({
+      answers: { queryAggregates: () => Promise.reject(new DOMException('as a signal has it', name)) },
+    });
+    const response = await get(SERIES);
+    expect(response.status).toBe(httpStatus);
+    expect(await response.json()).toMatchObject({ status: httpStatus, code });
+    expect(log.lines).toEqual([]);
+  });
+
   it('an error that nobody foresaw is in the log, and not in the answer', async () => {
     const { get, log } = await served({
       answers: { queryAggregates: () => Promise.reject(new Error('password=secret')) },
