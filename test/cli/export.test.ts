@@ -1,5 +1,5 @@
 /** `clickledger export` as a shell sees it, against a scripted query service: a file that is whole, or none. */
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -144,12 +144,39 @@ describe('an export', () => {
     expect(await readdir(folder)).toEqual([]);
   });
 
+  test.each<[string, (place: string) => Promise<unknown>]>([
+    ['a folder', (place) => mkdir(place)],
+    // As any other thing that is no file, such as a device.
+    ['a pipe', (place) => Bun.spawn(['mkfifo', place]).exited],
+  ])('to %s is refused before anything is asked, and leaves it there', async (_what, make) => {
+    const place = path.join(folder, 'counts.csv');
+    await make(place);
+    const { ino } = await stat(place);
+    const { ended, asked } = await begin(whole, '-o', 'counts.csv');
+    const [exitCode, , error] = await ended;
+    expect(error).toContain('-o "counts.csv" cannot be written: what stands there is no file');
+    expect(exitCode).toBe(2);
+    expect(asked).toEqual([]);
+    expect([await readdir(folder), (await stat(place)).ino]).toEqual([['counts.csv'], ino]);
+  });
+
+  test('to a link is written where it leads to', async () => {
+    await writeFile(path.join(folder, 'there.csv'), 'yesterday');
+    await symlink('there.csv', path.join(folder, 'counts.csv'));
+    const { ended } = await begin(whole, '-o', 'counts.csv');
+    expect((await ended)[0]).toBe(0);
+    expect(await readlink(path.join(folder, 'counts.csv'))).toBe('there.csv');
+    expect(await readFile(path.join(folder, 'there.csv'), 'utf8')).toBe(CONTENT);
+  });
+
   test.each<[string[], string]>([
     [
       ['-o', 'counts.xls'],
       '-o counts.xls does not say which format: right is a name that ends in .csv, .ndjson, .parquet',
     ],
-    [['-o', 'none/counts.csv'], '-o none/counts.csv cannot be written'],
+    [['-o', 'none/counts.csv'], '-o "none/counts.csv" cannot be written: ENOENT'],
+    [['--format', 'csv', '-o', ''], '-o "" cannot be written: it is no name of a file'],
+    [['--format', 'csv', '-o', 'none/'], '-o "none/" cannot be written: it is no name of a file'],
     [['-o', 'a.csv', '--from', 'now', '--to', '-1d'], 'is not before'],
   ])('with %j is refused before anything is asked', async (words, message) => {
     const { ended, asked } = await begin(whole, ...words);

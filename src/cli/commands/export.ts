@@ -95,13 +95,13 @@ async function exportCounts(options: ExportOptions): Promise<void> {
   } catch (error) {
     progress.stop();
     target.discard();
-    fail(error, stop.aborted, client.address);
+    fail(error, stop.aborted, client.address, options.output);
   } finally {
     client.close();
   }
 }
 
-function fail(error: unknown, isInterrupted: boolean, address: string): void {
+function fail(error: unknown, isInterrupted: boolean, address: string, output: string): void {
   if (isInterrupted) {
     printError('stopped; nothing was written');
     process.exitCode = EXIT_INTERRUPTED;
@@ -111,8 +111,14 @@ function fail(error: unknown, isInterrupted: boolean, address: string): void {
   } else if (isServiceError(error)) {
     throw new CliError(explainCallError(error, 'the query service', address));
   } else {
-    throw error instanceof Error && 'code' in error ? new CliError(error.message) : error;
+    throw error instanceof Error && 'code' in error ? unwritable(output, error) : error;
   }
+}
+
+function unwritable(output: string, error: unknown): CliError {
+  return new CliError(
+    `-o ${JSON.stringify(output)} cannot be written: ${error instanceof Error ? error.message : error}; right is a file in a folder with room, or - for standard output`,
+  );
 }
 
 /** On stderr: standard output may be the file. */
@@ -149,6 +155,6 @@ async function targetOf(output: string): Promise<Target> {
   try {
     return await PartFile.create(output);
   } catch (error) {
-    throw new CliError(`-o ${output} cannot be written: ${error instanceof Error ? error.message : error}`);
+    throw unwritable(output, error);
   }
 }

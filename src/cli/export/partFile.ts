@@ -3,7 +3,7 @@
  * end. What stood in its place stays until then.
  */
 import { unlinkSync } from 'node:fs';
-import { type FileHandle, open, rename } from 'node:fs/promises';
+import { type FileHandle, open, realpath, rename, stat } from 'node:fs/promises';
 import path from 'node:path';
 
 export interface Target {
@@ -26,10 +26,11 @@ export class PartFile implements Target {
     this.#handle = handle;
   }
 
-  /** @throws Error of the file system, such as EACCES */
+  /** @throws Error of the file system, such as EACCES; or where nothing may take the place of what stands there */
   static async create(target: string): Promise<PartFile> {
-    const partPath = path.join(path.dirname(target), `.${path.basename(target)}.${process.pid}.part`);
-    return new PartFile(target, partPath, await open(partPath, 'w'));
+    const place = await placeOf(target);
+    const partPath = path.join(path.dirname(place), `.${path.basename(place)}.${process.pid}.part`);
+    return new PartFile(place, partPath, await open(partPath, 'w'));
   }
 
   async write(bytes: Uint8Array): Promise<void> {
@@ -48,6 +49,18 @@ export class PartFile implements Target {
     this.#isThere = false;
     unlinkSync(this.#partPath);
   }
+}
+
+/**
+ * Where the file will stand: where a link leads to. A folder could not be replaced, and a device such as /dev/null would be, for
+ * all who use it.
+ */
+async function placeOf(target: string): Promise<string> {
+  if (target === '' || target.endsWith(path.sep)) throw new Error('it is no name of a file');
+  const found = await stat(target).catch(() => undefined);
+  if (found === undefined) return target;
+  if (!found.isFile()) throw new Error('what stands there is no file');
+  return realpath(target);
 }
 
 /** Waits for whoever reads. */
