@@ -213,6 +213,38 @@ describe('the live page', { timeout: 90_000 }, () => {
     });
   });
 
+  test.each([-5, 7])(
+    "tells the service's minutes in a browser whose clock is %d hours off",
+    async (hours) => {
+      await register(ADS);
+      const watched = await WatchedPage.open(browser, installation.webUrl);
+      const { page } = watched;
+      await page.clock.install({ time: Date.now() + hours * 3_600_000 });
+      await page.goto(`${installation.webUrl}/?ad=hats&range=15m&zone=UTC`);
+      await isLive(page);
+      await page.getByText('As a table').click();
+      const newest = await page.locator('tbody th').first().textContent();
+      const now = new Date().toISOString().slice(11, 16);
+      const before = new Date(Date.now() - 60_000).toISOString().slice(11, 16);
+      expect([now, before]).toContain(/(\d\d:\d\d)$/.exec(newest ?? '')?.[1]);
+      expect(watched.errors).toEqual([]);
+      await watched.close();
+    },
+  );
+
+  test('leaves out of an address what can be no ad', async () => {
+    await register(ADS);
+    const search = new URLSearchParams([
+      ['ad', 'a\0b'],
+      ['ad', 'é'.repeat(65)],
+      ['ad', 'hats'],
+    ]);
+    await withPage(`?${search}&range=15m`, async (page) => {
+      await isLive(page);
+      expect(await page.locator('.chip span').allTextContents()).toEqual(['hats']);
+    });
+  });
+
   test('hours and days are asked for, where minutes would be too many', async () => {
     await register(ADS);
     await withPage('?ad=hats&range=7d&zone=UTC', async (page) => {

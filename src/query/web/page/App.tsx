@@ -3,6 +3,7 @@ import { useEffect, useMemo, useState } from 'preact/hooks';
 import { type Ads, ask, type Top } from './api.ts';
 import { ChartCard } from './ChartCard.tsx';
 import { Controls } from './Controls.tsx';
+import { serviceNow } from './clock.ts';
 import { Finality } from './Finality.tsx';
 import { Header } from './Header.tsx';
 import { Split } from './Split.tsx';
@@ -92,7 +93,7 @@ export function App() {
 
 /** Where nobody has chosen: the ads with most clicks, or if there are none yet, the first of the catalog. */
 async function busiestAds({ range }: View, signal: AbortSignal): Promise<string[]> {
-  const nowMs = Date.now();
+  const nowMs = serviceNow();
   const top = await ask<Top>(
     '/api/v1/top',
     {
@@ -110,9 +111,9 @@ async function busiestAds({ range }: View, signal: AbortSignal): Promise<string[
 }
 
 function useNow(): number {
-  const [nowMs, setNowMs] = useState(Date.now);
+  const [nowMs, setNowMs] = useState(serviceNow);
   useEffect(() => {
-    const timer = setInterval(() => setNowMs(Date.now()), 1_000);
+    const timer = setInterval(() => setNowMs(serviceNow()), 1_000);
     return () => clearInterval(timer);
   }, []);
   return nowMs;

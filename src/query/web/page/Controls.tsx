@@ -1,6 +1,7 @@
 /** Which ads, which range, which time zone. */
 import { useMemo } from 'preact/hooks';
 import { AdPicker } from './AdPicker.tsx';
+import { serviceNow } from './clock.ts';
 import { RANGES, type RangeName, type View, zones } from './view.ts';
 import { offset } from './words.ts';
 
@@ -31,7 +32,7 @@ export function Controls({ view, change, toggle }: ControlsParts) {
       </fieldset>
       <label class="zone">
         <span class="label">
-          Time zone <small>{offset(Date.now(), view.zone)}</small>
+          Time zone <small>{offset(serviceNow(), view.zone)}</small>
         </span>
         <select value={view.zone} onChange={(event) => change({ zone: event.currentTarget.value })}>
           {known.map((zone) => (

@@ -4,6 +4,7 @@
  */
 import { useEffect, useState } from 'preact/hooks';
 import { type Aggregates, address, ask, type Changes, type Freshness, type Row, wordsOf } from './api.ts';
+import { serviceNow } from './clock.ts';
 import { MINUTE_MS, RANGES, rangeStart, type View } from './view.ts';
 
 const ASK_AGAIN_MS = 10_000;
@@ -40,7 +41,7 @@ type Set = (change: (known: Known) => Known) => void;
 
 /** @returns how to end it */
 function follow({ ads, range }: View, set: Set): () => void {
-  const url = address('/api/v1/stream', { adId: ads, from: String(rangeStart(range, Date.now())) });
+  const url = address('/api/v1/stream', { adId: ads, from: String(rangeStart(range, serviceNow())) });
   let source: EventSource;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let isEnded = false;
@@ -49,7 +50,7 @@ function follow({ ads, range }: View, set: Set): () => void {
     const { rows, freshness } = JSON.parse(event.data) as Changes;
     set((known) => {
       const all = new Map(isSnapshot ? [] : known.rows);
-      const startMs = rangeStart(range, Date.now());
+      const startMs = rangeStart(range, serviceNow());
       for (const [key, { from }] of all) if (Date.parse(from) < startMs) all.delete(key);
       for (const { minute, ...row } of rows) all.set(`${row.adId} ${minute}`, { ...row, from: minute });
       return { rows: all, freshness, connection: { kind: 'live' } };
@@ -97,7 +98,7 @@ function askOften(view: View, set: Set): () => void {
   const end = new AbortController();
   const look = async () => {
     const { granularity } = RANGES[view.range];
-    const nowMs = Date.now();
+    const nowMs = serviceNow();
     try {
       const { rows, freshness } = await ask<Aggregates>(
         '/api/v1/aggregates',

@@ -1,6 +1,7 @@
 /** The largest of a dimension, asked again and again while anybody looks. */
 import { useEffect, useState } from 'preact/hooks';
 import { ask, type Top } from './api.ts';
+import { serviceNow } from './clock.ts';
 import { wordsFor } from './useSeries.ts';
 import { type RangeName, rangeStart } from './view.ts';
 
@@ -35,7 +36,7 @@ export function useTop(
     };
     /** Whether it was answered. */
     const update = async (): Promise<boolean> => {
-      const nowMs = Date.now();
+      const nowMs = serviceNow();
       // Dimensions are counted by quarters of an hour.
       const fromMs = Math.floor(rangeStart(range, nowMs) / QUARTER_MS) * QUARTER_MS;
       const toMs = Math.ceil(nowMs / QUARTER_MS) * QUARTER_MS;

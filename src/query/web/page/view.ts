@@ -12,6 +12,7 @@ export type RangeName = keyof typeof RANGES;
 
 /** More lines than this nobody can tell apart. */
 export const ADS_MAX = 6;
+const AD_ID_BYTES_MAX = 128;
 const RANGE_DEFAULT: RangeName = '1h';
 export const MINUTE_MS = 60_000;
 
@@ -26,7 +27,7 @@ export function readView(search: string): View {
   const range = query.get('range') ?? '';
   const zone = query.get('zone') ?? '';
   return {
-    ads: [...new Set(query.getAll('ad').filter((ad) => ad !== ''))].slice(0, ADS_MAX),
+    ads: [...new Set(query.getAll('ad').filter(isAd))].slice(0, ADS_MAX),
     range: Object.hasOwn(RANGES, range) ? (range as RangeName) : RANGE_DEFAULT,
     zone: isZone(zone) ? zone : Intl.DateTimeFormat().resolvedOptions().timeZone,
   };
@@ -42,6 +43,12 @@ export function writeView({ ads, range, zone }: View): string {
 /** All that the browser knows, and UTC, which some leave out. */
 export function zones(chosen: string): readonly string[] {
   return [...new Set(['UTC', chosen, ...Intl.supportedValuesOf('timeZone')])].sort();
+}
+
+/** Whether there can be such an ad: an address may say anything, and the service refuses a whole question for one that cannot be. */
+function isAd(ad: string): boolean {
+  const isWritable = [...ad].every((character) => character >= ' ' && character !== '\u007f');
+  return ad !== '' && isWritable && new TextEncoder().encode(ad).length <= AD_ID_BYTES_MAX;
 }
 
 function isZone(zone: string): boolean {
