@@ -15,6 +15,11 @@ export function isTimeZone(name: string): boolean {
   }
 }
 
+/** The moment at which that zone's clock shows what UTC's shows at `wallMs`; the next one where it skips that time. */
+export function momentOf(wallMs: number, timeZone: string): number {
+  return zoned(wallMs, 'UTC').toPlainDateTime().toZonedDateTime(timeZone).epochMilliseconds;
+}
+
 /**
  * First moments of the zone's calendar days, weeks or months: that of the one which holds `fromMs`, and all until one is
  * at or after `toMs`.

@@ -36,7 +36,7 @@ async function begin(work: () => AsyncGenerator<Part>, ...words: string[]) {
   const address = await serve((server) =>
     server.addService(ClickQueryService.service, queryService({ answers, log: new SilentLog() })),
   );
-  const child = Bun.spawn([process.execPath, MAIN, 'export', '--ads', 'shoes,hats', ...words], {
+  const child = Bun.spawn([process.execPath, MAIN, 'export', ...words], {
     cwd: folder,
     env: {
       CLICKLEDGER_DATA_DIR: path.join(folder, 'none'),
@@ -59,6 +59,8 @@ describe('an export', () => {
   test('that is whole takes its place, in the format that its name says', async () => {
     const { ended, asked } = await begin(
       whole,
+      '--ads',
+      'shoes,hats',
       '--from',
       '2026-01-01',
       '--to',
@@ -82,6 +84,37 @@ describe('an export', () => {
         },
       },
     ]);
+  });
+
+  test('asks what the query command asks: of all ads, divided, filtered, by the clock of a zone', async () => {
+    const words =
+      '--from 2026-01-01 --to 2026-02-01 --granularity day --time-zone Asia/Kathmandu --group-by country --filter device_type!=bot --metrics clicks,gross_clicks --min-status settled -o counts.csv';
+    const { ended, asked } = await begin(whole, ...words.split(' '));
+    expect((await ended)[0]).toBe(0);
+    expect(asked).toMatchObject([
+      {
+        query: {
+          ad_ids: [],
+          from_ms: Date.UTC(2025, 11, 31, 18, 15),
+          to_ms: Date.UTC(2026, 0, 31, 18, 15),
+          granularity: 'DAY',
+          time_zone: 'Asia/Kathmandu',
+          group_by: ['country'],
+          filters: [{ dimension: 'device_type', include: [], exclude: ['bot'] }],
+          metrics: ['clicks', 'gross_clicks'],
+          min_status: 'SETTLED',
+        },
+      },
+    ]);
+  });
+
+  test.each([
+    ['--campaigns', 'campaign_ids'],
+    ['--advertisers', 'advertiser_ids'],
+  ])('of %s is one of those', async (option, field) => {
+    const { ended, asked } = await begin(whole, option, 'spring,autumn', '-o', 'counts.csv');
+    expect((await ended)[0]).toBe(0);
+    expect(asked).toMatchObject([{ query: { ad_ids: [], [field]: ['spring', 'autumn'] } }]);
   });
 
   test('to standard output is the file alone', async () => {

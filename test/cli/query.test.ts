@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { renderFreshness, renderNothing, renderRows } from '../../src/cli/query/aggregateTable.ts';
 import { parseTimeRange } from '../../src/cli/query/timeRange.ts';
 import type { AggregateRow__Output } from '../../src/contract/generated/clickledger/v1/AggregateRow.ts';
+import type { Granularity } from '../../src/domain/granularity.ts';
 
 const NOW_MS = Date.UTC(2026, 0, 31, 12, 30, 20, 500);
 const minute = (hour: number, minutes: number, day = 31) => Date.UTC(2026, 0, day, hour, minutes);
@@ -19,13 +20,43 @@ describe('a range of time', () => {
     else expect(() => parseTimeRange(from, to, NOW_MS)).toThrow('is not before');
   });
 
+  it.each([
+    ['2026-01-01', '2026-02-01', Date.UTC(2025, 11, 31, 18, 15), Date.UTC(2026, 0, 31, 18, 15)],
+    ['2026-01-31 12:00', '2026-01-31T12:00:30', minute(6, 15), minute(6, 16)],
+    ['2026-01-31T12:00Z', '2026-01-31T18:00+05:45', minute(12, 0), minute(12, 15)],
+    ['-1h', 'now', minute(11, 30), minute(12, 31)],
+    ['1769860800', '1769864400000', minute(12, 0), minute(13, 0)],
+  ])('of Kathmandu from %s to %s is by its clock where no zone is named', (from, to, fromMs, toMs) => {
+    expect(parseTimeRange(from, to, NOW_MS, { timeZone: 'Asia/Kathmandu' })).toEqual({ fromMs, toMs });
+  });
+
+  it('of a day that begins at one in the morning begins then', () => {
+    // In Lebanon the clock goes from 24:00 to 01:00.
+    const { fromMs } = parseTimeRange('2025-03-30', 'now', NOW_MS, { timeZone: 'Asia/Beirut' });
+    expect(fromMs).toBe(Date.UTC(2025, 2, 29, 22, 0));
+  });
+
   it('names the option that is wrong and what would be right', () => {
     expect(() => parseTimeRange('-1week', 'now', NOW_MS)).toThrow(
       '--from -1week is no time; right are now, a span back',
     );
     expect(() => parseTimeRange('-1h', 'tomorrow', NOW_MS)).toThrow('--to tomorrow is no time');
     expect(() => parseTimeRange('now', '-1h', NOW_MS)).toThrow('--from now is not before --to -1h');
+    expect(() => parseTimeRange('-1h', 'now', NOW_MS, { timeZone: 'Mars/Base' })).toThrow(
+      '--time-zone Mars/Base is not known; right is an IANA name such as Asia/Kathmandu',
+    );
+    const options = ['--right-from', '--right-to'] as const;
+    expect(() => parseTimeRange('now', '-1h', NOW_MS, { options })).toThrow(
+      '--right-from now is not before --right-to -1h',
+    );
+    expect(() => parseTimeRange('-1h', 'soon', NOW_MS, { options })).toThrow('--right-to soon is no time');
   });
+});
+
+const form = (granularity: Granularity, metrics: string[] = []) => ({
+  granularity,
+  timeZone: 'UTC',
+  metrics,
 });
 
 function row(adId: string, fromMs: number, clicks: number): AggregateRow__Output {
@@ -52,7 +83,7 @@ describe('the table of counts', () => {
   it('shows a line a row, totals below, with millions in 105 columns', () => {
     const lines = renderRows(
       [row('kopi-first-box', minute(12, 0), 1_234_567), row('b', minute(12, 1), 10)],
-      'MINUTE',
+      form('MINUTE'),
     )
       .split('\n')
       .map((line) => Bun.stripANSI(line).trimEnd());
@@ -100,16 +131,34 @@ describe('the table of counts', () => {
       status: 'SETTLED',
       revision: 2,
     };
-    expect(renderRows([restated], 'DAY')).toContain('  settled, revision 2');
+    expect(renderRows([restated], form('DAY'))).toContain('  settled, revision 2');
   });
 
   it('ends no line in blanks', () => {
-    expect(renderRows([row('a', minute(0, 0, 1), 1)], 'DAY')).not.toMatch(/ $/m);
+    expect(renderRows([row('a', minute(0, 0, 1), 1)], form('DAY'))).not.toMatch(/ $/m);
+  });
+
+  it('has the counts and rates that were asked for, and no zeros for the others', () => {
+    const rated = row('a', minute(0, 0, 1), 10);
+    if (rated.metrics !== null) rated.metrics.repeat_rate = 0.0625;
+    const shown = renderRows([rated, row('b', minute(0, 0, 1), 10)], form('DAY', ['repeat_rate', 'clicks']))
+      .split('\n')
+      .map((line) =>
+        Bun.stripANSI(line)
+          .trimEnd()
+          .split(/\s{2,}/),
+      );
+    expect(shown).toEqual([
+      ['ad', 'time (UTC)', 'clicks', 'repeat %', 'status'],
+      ['a', '2026-01-01', '10', '6.25', 'provisional'],
+      ['b', '2026-01-01', '10', '–', 'provisional'],
+      ['total', '2 rows', '20'],
+    ]);
   });
 
   it('names a row as wide as it is', () => {
-    expect(renderRows([row('a', minute(0, 0, 1), 1)], 'MONTH')).toContain(' 2026-01 ');
-    expect(renderRows([row('a', minute(0, 0, 1), 1)], 'DAY')).toContain(' 2026-01-01 ');
+    expect(renderRows([row('a', minute(0, 0, 1), 1)], form('MONTH'))).toContain(' 2026-01 ');
+    expect(renderRows([row('a', minute(0, 0, 1), 1)], form('DAY'))).toContain(' 2026-01-01 ');
   });
 
   it('says so where there is nothing', () => {

@@ -172,6 +172,16 @@ describe('an export', () => {
     expect(progress).toEqual(progress.toSorted((left, right) => left - right));
   });
 
+  test('says how far it is within a few ads, too', async () => {
+    await fill(5);
+    const { client } = await setUp();
+    const { parts } = await ask(client, requestFor(5));
+    // A portion has 5,000 of the 7,200 rows.
+    expect([...new Set(parts.map(({ progress }) => Math.round(progress * 7_200)))]).toEqual([
+      0, 5_000, 7_200,
+    ]);
+  });
+
   test('adds minutes up to wider rows, cut to the range', async () => {
     await fill(2);
     const { client } = await setUp();

@@ -4,6 +4,7 @@
  * those, and the first rows of 10,000,000 come at once.
  */
 import type { Pool, PoolClient } from 'pg';
+import type { StoredRow } from '../../domain/aggregates.ts';
 import type { OpenedRows, RowPortion } from '../../domain/exportedRows.ts';
 import type { Question } from '../../domain/question.ts';
 import {
@@ -79,12 +80,24 @@ async function* portionsOf(client: PoolClient, question: Question): AsyncGenerat
         query_timeout: PORTION_BOUND_MS + SILENCE_MS,
       };
       const { rows: found } = await client.query<CountedRow>(fetch);
-      yield { rows: found.map(storedRowReader(part)), progress: place / parts.length };
+      const rows = found.map(storedRowReader(part));
+      const progress = (place + partBefore(part, rows[0])) / parts.length;
+      yield { rows, progress };
       if (found.length < PORTION_ROWS) break;
     }
     await client.query('close exported');
   }
   return undefined;
+}
+
+/** About which part of everything comes before a row, where rows are by time, or by ads that are known and time. */
+function partBefore({ ads, groupBy, range }: Question, row: StoredRow | undefined): number {
+  // An empty portion is the last one.
+  if (row === undefined) return 1;
+  const ofTime = Math.max(0, row.bucketMs - range.fromMs) / (range.toMs - range.fromMs);
+  if (groupBy.length === 0) return ofTime;
+  if (ads === undefined || groupBy.length > 1 || groupBy[0] !== 'ad_id') return 0;
+  return (ads.findIndex(({ ad_id }) => ad_id === row.group[0]) + ofTime) / ads.length;
 }
 
 /** Rows by ad first are those of some ads after those of others. */

@@ -5,8 +5,6 @@ import { explainCallError, isServiceError } from '../../adapters/grpc/callError.
 import { queryClient } from '../../adapters/grpc/clients.ts';
 import type { ExportAggregatesRequest } from '../../contract/generated/clickledger/v1/ExportAggregatesRequest.ts';
 import type { ExportManifest__Output as Manifest } from '../../contract/generated/clickledger/v1/ExportManifest.ts';
-import { GRANULARITIES, type Granularity } from '../../domain/granularity.ts';
-import { ROW_STATUSES, type RowStatus } from '../../domain/settlement.ts';
 import { CliError } from '../cliError.ts';
 import { endpoints } from '../endpoints.ts';
 import { ExportProgress, formatMegabytes } from '../export/exportProgress.ts';
@@ -15,7 +13,7 @@ import { BrokenExportError, receiveExport } from '../export/receiveExport.ts';
 import { formatCountOf } from '../format.ts';
 import { adList } from '../optionValues.ts';
 import { renderFreshness } from '../query/aggregateTable.ts';
-import { parseTimeRange } from '../query/timeRange.ts';
+import { type RowOptions, rowFields, withRowOptions } from '../query/questionOptions.ts';
 import { dataDirectory, instanceEnvironment } from '../stack/instance.ts';
 import { interrupts } from '../stack/interrupts.ts';
 import { printError } from '../terminal.ts';
@@ -25,44 +23,27 @@ const EXIT_INTERRUPTED = 130;
 const FORMATS = { csv: 'CSV', ndjson: 'NDJSON', parquet: 'PARQUET' } as const;
 type Format = keyof typeof FORMATS;
 
-interface ExportOptions {
-  readonly ads: readonly string[];
-  readonly from: string;
-  readonly to: string;
-  readonly granularity: string;
-  readonly minStatus?: string;
+interface ExportOptions extends RowOptions {
+  readonly ads?: readonly string[];
   readonly format?: Format;
   readonly output: string;
 }
 
 export function exportCommand(): Command {
-  return new Command('export')
+  const command = new Command('export')
     .description('write the counts of ads to a file: CSV, NDJSON or Parquet')
-    .requiredOption('--ads <ids>', 'the ads, with commas between; may stand several times', adList)
     .requiredOption('-o, --output <file>', 'where to; - is standard output')
-    .option(
-      '--from <time>',
-      'now, a span back such as -7d, or an ISO 8601 time (UTC where it names no zone)',
-      '-1d',
-    )
-    .option('--to <time>', 'likewise; the range ends before it', 'now')
-    .addOption(
-      new Option('--granularity <width>', 'width of a row')
-        .choices(GRANULARITIES.map((name) => name.toLowerCase()))
-        .default('minute'),
-    )
-    .addOption(
-      new Option('--min-status <status>', 'fail where a minute of the range has less').choices(
-        ROW_STATUSES.map((name) => name.toLowerCase()),
-      ),
-    )
     .addOption(
       new Option('--format <name>', 'what the file is; else by the end of its name').choices(
         Object.keys(FORMATS),
       ),
     )
-    .addHelpText('after', HELP)
-    .action(exportCounts);
+    .option(
+      '--ads <ids>',
+      'the ads, with commas between; may stand several times; none: all of them',
+      adList,
+    );
+  return withRowOptions(command, '-1d').addHelpText('after', HELP).action(exportCounts);
 }
 
 const HELP = `
@@ -74,6 +55,7 @@ query service is away; 130 Ctrl-C.
 
 Examples:
   ./clickledger export --ads shoes,hats --from -7d --granularity hour -o counts.parquet
+  ./clickledger export --group-by ad_id --from -30d --granularity day --time-zone Asia/Kathmandu -o all-ads.csv
   ./clickledger export --ads shoes --from 2026-10-01 --to 2026-11-01 --min-status final --format csv -o - | gzip > october.csv.gz`;
 
 async function exportCounts(options: ExportOptions): Promise<void> {
@@ -128,17 +110,7 @@ function summary({ rows, bytes, sha256, info }: Manifest, output: string, nowMs:
 }
 
 function requestOf(options: ExportOptions, nowMs: number): ExportAggregatesRequest {
-  const range = parseTimeRange(options.from, options.to, nowMs);
-  return {
-    format: FORMATS[formatOf(options)],
-    query: {
-      ad_ids: [...new Set(options.ads)],
-      from_ms: range.fromMs,
-      to_ms: range.toMs,
-      granularity: options.granularity.toUpperCase() as Granularity,
-      ...(options.minStatus !== undefined && { min_status: options.minStatus.toUpperCase() as RowStatus }),
-    },
-  };
+  return { format: FORMATS[formatOf(options)], query: rowFields(options.ads ?? [], options, nowMs) };
 }
 
 function formatOf({ format, output }: ExportOptions): Format {

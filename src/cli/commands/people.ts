@@ -1,17 +1,11 @@
 /** `clickledger people`: how many people clicked ads or campaigns, as a table or as JSON. */
 import { Argument, Command, Option } from 'commander';
-import { explainCallError } from '../../adapters/grpc/callError.ts';
-import { queryClient } from '../../adapters/grpc/clients.ts';
-import type { QueryUniquesRequest } from '../../contract/generated/clickledger/v1/QueryUniquesRequest.ts';
-import type { QueryUniquesResponse__Output } from '../../contract/generated/clickledger/v1/QueryUniquesResponse.ts';
 import { HOUR_MS } from '../../domain/peopleSpan.ts';
-import { CliError } from '../cliError.ts';
 import { endWithClosedPipe } from '../closedPipe.ts';
-import { endpoints } from '../endpoints.ts';
 import { PEOPLE_WIDTHS, type PeopleWidth, renderNobody, renderPeople } from '../people/peopleTable.ts';
 import { renderFreshness } from '../query/aggregateTable.ts';
+import { askQuery } from '../query/askQuery.ts';
 import { parseTimeRange } from '../query/timeRange.ts';
-import { dataDirectory, instanceEnvironment } from '../stack/instance.ts';
 import { print } from '../terminal.ts';
 
 interface PeopleOptions {
@@ -29,7 +23,7 @@ export function peopleCommand(): Command {
     .addArgument(new Argument('<ids...>', 'the ads, or with --campaigns the campaigns'))
     .option(
       '--from <time>',
-      'now, a span back such as -7d, or an ISO 8601 time (UTC where it names no zone)',
+      'now, a span back such as -7d, or an ISO 8601 time (of --time-zone where it names none)',
       '-1d',
     )
     .option('--to <time>', 'likewise; the range ends before it, and goes outward to whole hours', 'now')
@@ -58,20 +52,22 @@ Examples:
 async function people(ids: readonly string[], options: PeopleOptions): Promise<void> {
   endWithClosedPipe();
   const nowMs = Date.now();
-  const minutes = parseTimeRange(options.from, options.to, nowMs);
+  const minutes = parseTimeRange(options.from, options.to, nowMs, { timeZone: options.timeZone });
   const range = {
     fromMs: Math.floor(minutes.fromMs / HOUR_MS) * HOUR_MS,
     toMs: Math.ceil(minutes.toMs / HOUR_MS) * HOUR_MS,
   };
   const width = options.granularity.toUpperCase() as PeopleWidth;
   const wanted = [...new Set(ids)];
-  const answer = await ask({
-    ...(options.campaigns === true ? { campaign_ids: wanted } : { ad_ids: wanted }),
-    from_ms: range.fromMs,
-    to_ms: range.toMs,
-    granularity: width,
-    time_zone: options.timeZone,
-  });
+  const answer = await askQuery((client) =>
+    client.queryUniques({
+      ...(options.campaigns === true ? { campaign_ids: wanted } : { ad_ids: wanted }),
+      from_ms: range.fromMs,
+      to_ms: range.toMs,
+      granularity: width,
+      time_zone: options.timeZone,
+    }),
+  );
   if (options.json === true) {
     print(JSON.stringify(answer, undefined, 2));
     return;
@@ -79,15 +75,4 @@ async function people(ids: readonly string[], options: PeopleOptions): Promise<v
   const { rows, info } = answer;
   print(rows.length === 0 ? renderNobody(wanted, range) : renderPeople(rows, width, options.timeZone));
   print(renderFreshness(info, nowMs));
-}
-
-async function ask(request: QueryUniquesRequest): Promise<QueryUniquesResponse__Output> {
-  const client = queryClient(endpoints(instanceEnvironment(dataDirectory())).queryAddress);
-  try {
-    return await client.queryUniques(request);
-  } catch (error) {
-    throw new CliError(explainCallError(error, 'the query service', client.address));
-  } finally {
-    client.close();
-  }
 }

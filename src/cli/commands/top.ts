@@ -1,18 +1,21 @@
 /** `clickledger top`: the values of a dimension, or the ads, with most clicks. */
-import { Argument, Command, InvalidArgumentError, Option } from 'commander';
+import { Argument, Command, Option } from 'commander';
 import { GROUP_DIMENSIONS } from '../../domain/groups.ts';
 import { COUNTS } from '../../domain/ranking.ts';
 import { endWithClosedPipe } from '../closedPipe.ts';
+import { wholeNumberOption } from '../optionValues.ts';
 import { renderFreshness, renderTop } from '../query/aggregateTable.ts';
 import { askQuery } from '../query/askQuery.ts';
 import { type AdOptions, adFields, stepOf, withAdOptions } from '../query/questionOptions.ts';
 import { parseTimeRange } from '../query/timeRange.ts';
 import { print } from '../terminal.ts';
 
+/** Of the query service. */
+const TOP_MAX = 1_000;
+
 interface TopOptions extends AdOptions {
   readonly from: string;
   readonly to: string;
-  readonly ads?: string[];
   readonly metric: string;
   readonly count: number;
   readonly json?: boolean;
@@ -26,7 +29,7 @@ export function topCommand(): Command {
     .option('--from <time>', 'as in query', '-1d')
     .option('--to <time>', 'likewise; the range ends before it', 'now')
     .addOption(new Option('--metric <count>', 'by which they are ranked').choices(COUNTS).default('clicks'))
-    .option('--count <number>', 'how many', wholeNumber, 10)
+    .option('--count <number>', 'how many', wholeNumberOption(1, TOP_MAX), 10)
     .option('--json', 'print the answer as the query service gave it');
   return withAdOptions(command).addHelpText('after', HELP).action(top);
 }
@@ -39,12 +42,9 @@ Examples:
 async function top(dimension: string, adIds: readonly string[], options: TopOptions): Promise<void> {
   endWithClosedPipe();
   const nowMs = Date.now();
-  const { fromMs, toMs } = parseTimeRange(
-    options.from,
-    options.to,
-    nowMs,
-    stepOf([dimension], options.filter),
-  );
+  const { fromMs, toMs } = parseTimeRange(options.from, options.to, nowMs, {
+    stepMs: stepOf([dimension], options.filter),
+  });
   const answer = await askQuery((client) =>
     client.topN({
       dimension,
@@ -61,9 +61,4 @@ async function top(dimension: string, adIds: readonly string[], options: TopOpti
   }
   print(renderTop(dimension, answer));
   print(renderFreshness(answer.info, nowMs));
-}
-
-function wholeNumber(text: string): number {
-  if (!/^[0-9]{1,9}$/.test(text)) throw new InvalidArgumentError('right is a whole number');
-  return Number(text);
 }

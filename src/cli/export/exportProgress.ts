@@ -7,7 +7,7 @@ const LINE_EVERY_MS = 5_000;
 const STEPS = 1_000;
 
 export interface ExportState {
-  /** From 0 to 1, about. */
+  /** From 0 to 1, about; 0: not known. */
   readonly progress: number;
   readonly rows: number;
   readonly bytes: number;
@@ -51,8 +51,11 @@ export class ExportProgress {
   #line(options: Options, params: Params): string {
     const { progress, rows, bytes } = this.#state;
     const passedMs = this.#nowMs() - this.#startMs;
-    const left = progress > 0 ? formatSpan((passedMs / progress) * (1 - progress)) : '–';
-    const status = `${Math.floor(progress * 100)}%, ${formatCountOf(rows, 'row')}, ${formatMegabytes(bytes)}, ${left} left`;
+    const read = `${formatCountOf(rows, 'row')}, ${formatMegabytes(bytes)}`;
+    // Nobody knows beforehand how many values a dimension has: then there is nothing to say of the end.
+    if (progress === 0) return rows === 0 ? 'waiting for the first rows' : `${read} so far`;
+    const left = formatSpan((passedMs / progress) * (1 - progress));
+    const status = `${Math.floor(progress * 100)}%, ${read}, ${left} left`;
     if (this.#output.isTTY !== true) return status;
     const columns = (this.#output.columns || 80) - BAR_COLUMNS - 2;
     return `${Format.BarFormat(params.progress, options)} ${status.slice(0, columns)}`;

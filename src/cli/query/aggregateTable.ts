@@ -9,10 +9,16 @@ import { type PlainColumn, renderPlainTable } from '../plainTable.ts';
 import { styled } from '../terminal.ts';
 import type { TimeRange } from './timeRange.ts';
 
-type Count = Exclude<keyof Metrics__Output, `${string}_rate`>;
+type Rate = Extract<keyof Metrics__Output, `${string}_rate`>;
+type Count = Exclude<keyof Metrics__Output, Rate>;
+
+interface CountColumn {
+  readonly head: string;
+  readonly metric: Count;
+}
 
 /** Columns of counts, in the order in which people read a bill: what counts first. */
-const COLUMNS: readonly { readonly head: string; readonly metric: Count }[] = [
+const COLUMNS: readonly CountColumn[] = [
   { head: 'clicks', metric: 'clicks' },
   { head: 'gross', metric: 'gross_clicks' },
   { head: 'repeat', metric: 'repeat_clicks' },
@@ -20,6 +26,12 @@ const COLUMNS: readonly { readonly head: string; readonly metric: Count }[] = [
   { head: 'SIVT', metric: 'sophisticated_invalid_clicks' },
   { head: 'defective', metric: 'defective_clicks' },
   { head: 'test', metric: 'test_clicks' },
+];
+
+/** Shown where they are asked for. */
+const RATES: readonly { readonly head: string; readonly metric: Rate }[] = [
+  { head: 'repeat %', metric: 'repeat_rate' },
+  { head: 'invalid %', metric: 'invalid_rate' },
 ];
 
 /** So many characters of an ISO time name a row of that width. */
@@ -31,34 +43,48 @@ const TIME_LENGTH: Readonly<Record<Granularity, number>> = {
   MONTH: 7,
 };
 
-/** @param timeZone in which times are shown */
+export interface TableForm {
+  readonly granularity: Granularity;
+  /** In which times are shown. */
+  readonly timeZone: string;
+  /** Names of the counts and rates that were asked for; none: all counts. */
+  readonly metrics: readonly string[];
+}
+
 export function renderRows(
   rows: readonly AggregateRow__Output[],
-  granularity: Granularity,
-  timeZone = 'UTC',
+  { granularity, timeZone, metrics: names }: TableForm,
 ): string {
+  const counted = COLUMNS.filter(({ metric }) => names.length === 0 || names.includes(metric));
+  const rates = RATES.filter(({ metric }) => names.includes(metric));
   const groups = groupHeads(rows[0]);
   const columns: PlainColumn[] = [
     ...groups.map((head): PlainColumn => ({ head, align: 'left' })),
     { head: `time (${timeZone})`, align: 'left' },
-    ...COLUMNS.map(({ head }): PlainColumn => ({ head, align: 'right' })),
+    ...[...counted, ...rates].map(({ head }): PlainColumn => ({ head, align: 'right' })),
     { head: 'status', align: 'left' },
   ];
   const lines = rows.map(({ ad_id, group, from_ms, metrics, status, revision }) => [
     ...(group.length > 0 ? group.map(({ value }) => shownValue(value)) : groups.map(() => ad_id)),
     formatMinute(from_ms + offsetMs(from_ms, timeZone)).slice(0, TIME_LENGTH[granularity]),
-    ...counts((metric) => metrics?.[metric] ?? 0),
+    ...counts(counted, (metric) => metrics?.[metric] ?? 0),
+    ...rates.map(({ metric }) => percent(metrics?.[metric])),
     revision > 0 ? `${status.toLowerCase()}, revision ${revision}` : status.toLowerCase(),
   ]);
   const total = (metric: Count) => rows.reduce((sum, { metrics }) => sum + (metrics?.[metric] ?? 0), 0);
   const first = [...groups.slice(1).map(() => ''), formatCountOf(rows.length, 'row')];
   const totals = groups.length > 0 ? ['total', ...first] : [`total, ${first.join('')}`];
-  const last = [...totals, ...counts(total), ''];
+  const last = [...totals, ...counts(counted, total), ...rates.map(() => ''), ''];
   return renderPlainTable(columns, [...lines, last.map((text) => styled('bold', text))]);
 }
 
-function counts(of: (metric: Count) => number): string[] {
-  return COLUMNS.map(({ metric }) => formatCount(of(metric)));
+function counts(columns: readonly CountColumn[], of: (metric: Count) => number): string[] {
+  return columns.map(({ metric }) => formatCount(of(metric)));
+}
+
+/** Absent where nothing was counted. */
+function percent(rate: unknown): string {
+  return typeof rate === 'number' ? (rate * 100).toFixed(2) : '–';
 }
 
 /** What stands over the columns of what rows are divided by. */
@@ -85,9 +111,9 @@ export function renderTop(dimension: string, { entries, total }: TopNResponse__O
   ];
   const lines = entries.map(({ value, metrics }) => [
     shownValue(value),
-    ...counts((metric) => metrics?.[metric] ?? 0),
+    ...counts(COLUMNS, (metric) => metrics?.[metric] ?? 0),
   ]);
-  const all = ['all', ...counts((metric) => total?.[metric] ?? 0)];
+  const all = ['all', ...counts(COLUMNS, (metric) => total?.[metric] ?? 0)];
   return renderPlainTable(columns, [...lines, all.map((text) => styled('bold', text))]);
 }
 
