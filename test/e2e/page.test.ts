@@ -312,6 +312,38 @@ describe('the live page', { timeout: 90_000 }, () => {
     );
   });
 
+  test('tells the newest minute up to its end, of ads with long ids within the chart', async () => {
+    const long = 'autumn-'.repeat(16);
+    await register([...ADS, long]);
+    await withPage(
+      `?${new URLSearchParams({ ad: long, range: '15m' })}`,
+      async (page) => {
+        await isLive(page);
+        await page.locator('.u-over').hover({ position: { x: 10, y: 10 } });
+        const plot = await page.locator('.u-over').boundingBox();
+        if (plot === null) throw new Error('there is no chart');
+        await page.mouse.move(plot.x + plot.width - 2, plot.y + 20);
+        const tip = page.locator('.tip');
+        await tip.getByText('provisional').waitFor();
+        const box = await tip.boundingBox();
+        expect(box?.x).toBeGreaterThanOrEqual(plot.x);
+        expect((box?.x ?? 0) + (box?.width ?? 0)).toBeLessThanOrEqual(plot.x + plot.width);
+      },
+      { viewport: { width: 390, height: 900 } },
+    );
+  });
+
+  test('asks nothing where no ad is chosen, and says so', async () => {
+    await register(ADS);
+    await withPage('?ad=hats', async (page) => {
+      await isLive(page);
+      await page.getByRole('button', { name: 'Remove hats' }).click();
+      await connection(page).getByText('No ad chosen').waitFor();
+      expect(await page.getByText('No ad is chosen.').count()).toBe(2);
+      expect(await page.locator('.finality dd').first().textContent()).toMatch(/^– of 60 minutes/);
+    });
+  });
+
   test('keeps what it has while the service is away, says so, and goes on by itself', async () => {
     await register(ADS);
     const [url = ''] = await sign('shoes-red');

@@ -17,7 +17,8 @@ export function AdPicker({ ads, toggle }: AdPickerParts) {
   const [at, setAt] = useState(-1);
   const field = useRef<HTMLInputElement>(null);
   const found = useFound(text, isOpen)
-    .filter((ad) => !ads.includes(ad))
+    // While the next ones are on their way, those of a shorter text are still there.
+    .filter((ad) => ad.startsWith(text.trim()) && !ads.includes(ad))
     .slice(0, SHOWN_MAX);
   const isFull = ads.length >= ADS_MAX;
   const add = (ad: string | undefined) => {
@@ -52,7 +53,7 @@ export function AdPicker({ ads, toggle }: AdPickerParts) {
           {ads.map((ad, index) => (
             <li key={ad} class={`chip ad-${index}`}>
               <i aria-hidden="true" />
-              <span>{ad}</span>
+              <span title={ad}>{ad}</span>
               <button type="button" aria-label={`Remove ${ad}`} onClick={() => remove(ad)}>
                 ×
               </button>
@@ -64,7 +65,7 @@ export function AdPicker({ ads, toggle }: AdPickerParts) {
           ref={field}
           value={text}
           disabled={isFull}
-          placeholder={ads.length === 0 ? 'Find an ad by its id' : 'Add an ad'}
+          placeholder={isFull ? '' : ads.length === 0 ? 'Find an ad by its id' : 'Add an ad'}
           role="combobox"
           autocomplete="off"
           spellcheck={false}

@@ -9,12 +9,13 @@ import { Header } from './Header.tsx';
 import { Split } from './Split.tsx';
 import { seriesOf } from './series.ts';
 import { TopCard } from './TopCard.tsx';
-import { useSeries, wordsFor } from './useSeries.ts';
+import { type Connection, useSeries, wordsFor } from './useSeries.ts';
 import { ADS_MAX, MINUTE_MS, RANGES, rangeStart, readView, type View, writeView } from './view.ts';
-import { country } from './words.ts';
+import { country, device } from './words.ts';
 
 const ADS_AT_FIRST = 3;
 const TOP = 8;
+const NOBODY: Connection = { kind: 'idle' };
 const WIDTHS = { minute: MINUTE_MS, hour: 60 * MINUTE_MS, day: 1_440 * MINUTE_MS };
 
 export function App() {
@@ -65,7 +66,11 @@ export function App() {
       <a class="skip" href="#content">
         Skip to the counts
       </a>
-      <Header connection={known.connection} freshness={known.freshness} zone={view.zone} />
+      <Header
+        connection={view.ads.length === 0 ? NOBODY : known.connection}
+        freshness={known.freshness}
+        zone={view.zone}
+      />
       <main id="content" tabIndex={-1}>
         <Controls view={view} change={change} toggle={toggle} />
         {trouble !== '' && view.ads.length === 0 && (
@@ -78,7 +83,7 @@ export function App() {
         <div class="thirds">
           <TopCard title="Top ads" of="all ads" dimension="ad_id" view={view} n={TOP} toggle={toggle} />
           <TopCard title="Countries" dimension="country" view={view} n={TOP} named={country} />
-          <TopCard title="Devices" dimension="device_type" view={view} n={TOP} />
+          <TopCard title="Devices" dimension="device_type" view={view} n={TOP} named={device} />
         </div>
         <Finality series={series} view={view} freshness={known.freshness} />
       </main>

@@ -5,7 +5,7 @@ import type { Series } from './series.ts';
 import { onThemeChange } from './theme.ts';
 import type { Connection } from './useSeries.ts';
 import { RANGES, type View } from './view.ts';
-import { moment, number } from './words.ts';
+import { day, moment, number } from './words.ts';
 
 const TABLE_ROWS_MAX = 120;
 
@@ -51,8 +51,10 @@ export function ChartCard({ series, view, connection }: ChartCardParts) {
           {view.ads.map((ad, index) => (
             <li key={ad} class={`ad-${index}`}>
               <i aria-hidden="true" />
-              {ad}
-              <b data-testid={`last-${ad}`}>{number(series.clicks.get(ad)?.at(-1) ?? 0)}</b>
+              <span title={ad}>{ad}</span>
+              <b data-testid={`last-${ad}`} title={`so far in this ${granularity}`}>
+                {number(series.clicks.get(ad)?.at(-1) ?? 0)}
+              </b>
             </li>
           ))}
           <li class="kinds">
@@ -83,6 +85,7 @@ export function ChartCard({ series, view, connection }: ChartCardParts) {
 }
 
 function SeriesTable({ series, view }: Pick<ChartCardParts, 'series' | 'view'>) {
+  const { granularity } = RANGES[view.range];
   const rows = useMemo(
     () =>
       series.buckets
@@ -103,7 +106,7 @@ function SeriesTable({ series, view }: Pick<ChartCardParts, 'series' | 'view'>) 
           <tr>
             <th scope="col">From</th>
             {view.ads.map((ad) => (
-              <th key={ad} scope="col" class="count">
+              <th key={ad} scope="col" class="count" title={ad}>
                 {ad}
               </th>
             ))}
@@ -113,7 +116,7 @@ function SeriesTable({ series, view }: Pick<ChartCardParts, 'series' | 'view'>) 
         <tbody>
           {rows.map(({ startMs, status, clicks }) => (
             <tr key={startMs} class={status.toLowerCase()}>
-              <th scope="row">{moment(startMs, view.zone)}</th>
+              <th scope="row">{(granularity === 'day' ? day : moment)(startMs, view.zone)}</th>
               {clicks.map((count, at) => (
                 <td key={view.ads[at]} class="count">
                   {number(count)}

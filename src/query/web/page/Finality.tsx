@@ -1,7 +1,7 @@
 /** How final the numbers are. */
 import type { Freshness, Status } from './api.ts';
 import type { Series } from './series.ts';
-import type { View } from './view.ts';
+import { RANGES, type View } from './view.ts';
 import { moment, number } from './words.ts';
 
 const STATUSES: readonly (readonly [Status, string, string])[] = [
@@ -18,6 +18,7 @@ interface FinalityParts {
 
 export function Finality({ series, view, freshness }: FinalityParts) {
   const count = (status: Status) => series.buckets.filter((bucket) => bucket.status === status).length;
+  const buckets = series.buckets.length;
   const through: Readonly<Record<Status, string | null | undefined>> = {
     PROVISIONAL: undefined,
     SETTLED: freshness?.settledThrough,
@@ -34,7 +35,9 @@ export function Finality({ series, view, freshness }: FinalityParts) {
               {label}
             </dt>
             <dd>
-              <b>{number(count(status))}</b> of {number(series.buckets.length)}
+              <b>{freshness === undefined ? '–' : number(count(status))}</b> of {number(buckets)}{' '}
+              {RANGES[view.range].granularity}
+              {buckets === 1 ? '' : 's'}
               {through[status] && <span>, through {moment(Date.parse(through[status]), view.zone)}</span>}
               <small>{meaning}</small>
             </dd>

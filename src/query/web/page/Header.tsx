@@ -7,6 +7,7 @@ import { clockWithSeconds } from './words.ts';
 
 const THEME_NAMES: Readonly<Record<Theme, string>> = { system: 'Auto', light: 'Light', dark: 'Dark' };
 const STATES: Readonly<Record<Connection['kind'], string>> = {
+  idle: 'No ad chosen',
   connecting: 'Connecting',
   live: 'Live',
   asked: 'Every 10 s',

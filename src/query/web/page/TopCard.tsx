@@ -17,13 +17,15 @@ interface TopCardParts {
 
 export function TopCard({ title, dimension, of, view, n, named = (value) => value, toggle }: TopCardParts) {
   const known = useTop(dimension, view.range, of === undefined ? view.ads : undefined, n);
+  const isNobody = of === undefined && view.ads.length === 0;
   const isShort = RANGES[view.range].minutes <= 1_440;
   return (
     <section class="card top" aria-label={title}>
       <h2>
         {title} <small>{of ?? 'chosen ads'}</small>
       </h2>
-      {known.kind === 'asking' && <p class="empty">…</p>}
+      {isNobody && <p class="empty">No ad is chosen.</p>}
+      {known.kind === 'asking' && !isNobody && <p class="empty">…</p>}
       {known.kind === 'failed' && <p class="empty failed">{known.why}</p>}
       {known.kind === 'known' && known.top.entries.length === 0 && <p class="empty">No valid clicks yet.</p>}
       {known.kind === 'known' && known.top.entries.length > 0 && (
@@ -35,7 +37,9 @@ export function TopCard({ title, dimension, of, view, n, named = (value) => valu
               return (
                 <li key={value} class={value === '' ? 'unknown' : ''}>
                   {toggle === undefined ? (
-                    <span class="name">{words}</span>
+                    <span class="name">
+                      <span title={words}>{words}</span>
+                    </span>
                   ) : (
                     <button
                       type="button"
@@ -44,7 +48,7 @@ export function TopCard({ title, dimension, of, view, n, named = (value) => valu
                       onClick={() => toggle(value)}
                     >
                       <i aria-hidden="true" />
-                      {words}
+                      <span title={words}>{words}</span>
                     </button>
                   )}
                   <span class="count">{number(clicks)}</span>

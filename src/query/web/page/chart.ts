@@ -12,6 +12,8 @@ const NARROW_HEIGHT_PX = 220;
 const NARROW_PX = 560;
 const STRIP_PX = 4;
 const BUCKET_SECONDS = { minute: 60, hour: 3_600, day: 86_400 };
+/** Distances of dates below the chart, in seconds. */
+const DAYS = [1, 2, 7, 14].map((days) => days * 86_400);
 const FONT = '12px -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
 const stepped = uPlot.paths.stepped?.({ align: 1 });
 
@@ -46,7 +48,12 @@ export class Chart {
         tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1_000), zone),
         legend: { show: false },
         padding: [12, 24, 0, 0],
-        cursor: { points: { size: 6 }, drag: { x: false, y: false } },
+        // A step belongs to the bucket in which it begins.
+        cursor: {
+          points: { size: 6 },
+          drag: { x: false, y: false },
+          dataIdx: (plot, _, __, seconds) => bucketAt(plot, seconds),
+        },
         scales: {
           x: { range: (_, min, max) => [min, max] },
           y: { range: (_, __, max) => [0, Math.max(4, Math.ceil(max * 1.1))] },
@@ -56,6 +63,7 @@ export class Chart {
             ...axis,
             grid: { show: false },
             gap: 10,
+            ...(granularity === 'minute' ? {} : { incrs: DAYS }),
             size: 40,
             values: (_, splits) => {
               const isLong = (splits.at(-1) ?? 0) - (splits[0] ?? 0) > 86_400;
@@ -150,22 +158,34 @@ export class Chart {
   }
 
   #showTip(plot: uPlot, words: (ms: number) => string): void {
-    const at = plot.cursor.idx;
-    const bucket = at === null || at === undefined ? undefined : this.#series?.buckets[at];
+    const { left = -1 } = plot.cursor;
+    const at = left < 0 ? -1 : bucketAt(plot, plot.posToVal(left, 'x'));
+    const bucket = this.#series?.buckets[at];
     this.#tip.hidden = bucket === undefined;
-    if (bucket === undefined || at === null || at === undefined) return;
+    if (bucket === undefined) return;
     const title = document.createElement('b');
     title.textContent = `${words(bucket.startMs)} · ${bucket.status.toLowerCase()}`;
     const lines = this.#ads.map((ad, index) => {
       const line = document.createElement('span');
       line.className = `ad-${index}`;
-      line.append(document.createElement('i'), `${ad} ${number(this.#series?.clicks.get(ad)?.[at] ?? 0)}`);
+      const name = document.createElement('span');
+      name.textContent = ad;
+      const count = document.createElement('b');
+      count.textContent = number(this.#series?.clicks.get(ad)?.[at] ?? 0);
+      line.append(document.createElement('i'), name, count);
       return line;
     });
     this.#tip.replaceChildren(title, ...lines);
-    const left = plot.cursor.left ?? 0;
     const isRight = left > plot.over.clientWidth / 2;
     this.#tip.style.left = isRight ? '' : `${left + 14}px`;
     this.#tip.style.right = isRight ? `${plot.over.clientWidth - left + 14}px` : '';
   }
+}
+
+/** The last bucket that begins at or before that moment. */
+function bucketAt(plot: uPlot, seconds: number): number {
+  const starts = plot.data[0];
+  const next = starts.findIndex((start) => start > seconds);
+  // After the last bucket comes one more point, which begins none.
+  return Math.min(next < 0 ? starts.length : next, starts.length - 1) - 1;
 }

@@ -11,6 +11,8 @@ const ASK_AGAIN_MS = 10_000;
 const OPEN_AGAIN_MS = 3_000;
 
 export type Connection =
+  /** No ad is chosen. */
+  | { readonly kind: 'idle' }
   | { readonly kind: 'connecting' }
   | { readonly kind: 'live' }
   | { readonly kind: 'asked' }

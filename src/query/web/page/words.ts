@@ -34,6 +34,11 @@ export function offset(ms: number, zone: string): string {
   return parts.find(({ type }) => type === 'timeZoneName')?.value ?? zone;
 }
 
+/** Kinds of devices as sentences begin. */
+export function device(name: string): string {
+  return name === 'tv' ? 'TV' : `${name.slice(0, 1).toUpperCase()}${name.slice(1)}`;
+}
+
 /** Names of countries by their codes; others stay. */
 const COUNTRIES = new Intl.DisplayNames('en', { type: 'region' });
 
