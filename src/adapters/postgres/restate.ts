@@ -42,7 +42,7 @@ const RESTATE = {
   with held as (
     select closed_through from settlement limit 1 for share
   ), ${MOVED}, ${raised(RESTATED)}, delta as (
-    select ad_id, minute, true as watched, minute < closed_through as closed, closed_through, late, version,
+    select ad_id, minute, minute < closed_through as closed, closed_through, late, version,
       ${eachCount((column) => `before_${column}`)}, ${eachCount((column) => `after_${column}`)},
       ${eachCount((column) => `after_${column} - before_${column} as ${column}`)}
     from unnest($3::text[], $4::timestamptz[], ${eachCount((_, index) => `$${index + 5}::bigint[]`)},

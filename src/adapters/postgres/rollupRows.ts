@@ -1,6 +1,6 @@
 /**
  * Pieces of SQL that add a delta to the rollups, in the statement that adds it to `ad_minute` (I10). They follow on the
- * CTEs `delta` (changes of minutes, each with `watched` and `closed`), `rollup` (the same clicks by dimensions) and
+ * CTEs `delta` (changes of minutes, each with `closed`), `rollup` (the same clicks by dimensions) and
  * `counted` (the changed rows of `ad_minute`). Nothing of final minutes moves in a rollup.
  *
  * Each piece begins when the one before it has ended, and writes its rows by key. So every statement comes to the rows in
@@ -44,13 +44,13 @@ export function rolledUp(shard: string, withMends = false): string {
     withMends ? `union all select ${columns}, ${COLUMNS} from mends where rollup = '${rollup}'` : '';
   return `
   hours as (
-    insert into ad_hour as stored (ad_id, hour, ${COLUMNS}, revision)
-    select ad_id, hour, ${SUMS}, count(*) filter (where watched) from (
-      select ad_id, ${binned('1 hour', 'minute')} as hour, watched, ${COLUMNS} from delta where not closed
-      ${mends('ad_hour', 'ad_id, starts, false')}) as part
+    insert into ad_hour as stored (ad_id, hour, ${COLUMNS})
+    select ad_id, hour, ${SUMS} from (
+      select ad_id, ${binned('1 hour', 'minute')} as hour, ${COLUMNS} from delta where not closed
+      ${mends('ad_hour', 'ad_id, starts')}) as part
     where ${after('counted')}
     group by ad_id, hour order by ad_id collate "C", hour
-    on conflict (ad_id, hour) do update set ${ADDED}, revision = stored.revision + excluded.revision
+    on conflict (ad_id, hour) do update set ${ADDED}
     returning 1
   ), days as (
     insert into ad_day as stored (ad_id, day, ${COLUMNS})

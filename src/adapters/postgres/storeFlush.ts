@@ -70,7 +70,7 @@ const STORE = {
   ), open as (
     select from held where $40::bigint is null or to_timestamp($40::bigint) >= watched_through
   ), ${MOVED}, delta as (
-    select given.*, false as watched, false as closed from (${given()}) as given
+    select given.*, false as closed from (${given()}) as given
     order by ad_id collate "C", minute
   ), rollup as (${GIVEN_ROLLUP}
   ), counted as (

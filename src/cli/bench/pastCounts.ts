@@ -69,8 +69,8 @@ const ONE_MINUTE = `
   ) as clicked`;
 
 const ROLLUPS = [
-  `insert into ad_hour (ad_id, hour, ${COLUMNS}, revision)
-   select ad_id, date_trunc('hour', minute, 'UTC'), ${SUMS}, 0 from ad_minute group by 1, 2`,
+  `insert into ad_hour (ad_id, hour, ${COLUMNS})
+   select ad_id, date_trunc('hour', minute, 'UTC'), ${SUMS} from ad_minute group by 1, 2`,
   `insert into ad_day (ad_id, day, ${COLUMNS})
    select ad_id, date_trunc('day', hour, 'UTC'), ${SUMS} from ad_hour group by 1, 2`,
   // Nobody's shard, as where rollups began.

@@ -13,8 +13,6 @@ create table ad_hour (
   sivt bigint not null,
   defective bigint not null,
   test bigint not null,
-  -- How often its minutes were restated.
-  revision bigint not null default 0,
   primary key (ad_id, hour)
 ) partition by range (hour);
 
@@ -125,8 +123,7 @@ begin
 end $$;
 
 insert into ad_hour
-select ad_id, date_bin('1 hour', minute, 'epoch'), sum(valid), sum(repeat), sum(givt), sum(sivt), sum(defective), sum(test),
-  sum(revision)
+select ad_id, date_bin('1 hour', minute, 'epoch'), sum(valid), sum(repeat), sum(givt), sum(sivt), sum(defective), sum(test)
 from ad_minute group by 1, 2;
 
 insert into ad_day
