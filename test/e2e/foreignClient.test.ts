@@ -76,6 +76,8 @@ describe('a foreign client', { timeout: 120_000 }, () => {
       general_invalid_clicks: 1,
       gross_clicks: 825,
       test_clicks: 1,
+      repeat_rate: 1 / 825,
+      invalid_rate: 1 / 825,
       defective_clicks: 1,
     });
     expect(answers['sent twice']).toEqual([

@@ -53,9 +53,9 @@ function rollup(
 const COUNTED = Object.keys(COUNTS).map((column) => `${column}::float8`);
 
 /** All rows of a rollup, by its key; times in milliseconds. */
-async function rowsOf(table: string, time: string, key: string, more = ''): Promise<unknown[]> {
+async function rowsOf(table: string, time: string, key: string): Promise<unknown[]> {
   const { rows } = await ledger.pool.query(
-    `select ${key}, (extract(epoch from ${time}) * 1000)::float8 as at, ${COUNTED.join(', ')}${more}
+    `select ${key}, (extract(epoch from ${time}) * 1000)::float8 as at, ${COUNTED.join(', ')}
      from ${table} order by ${key}, at`,
   );
   return rows;
