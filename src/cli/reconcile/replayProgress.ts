@@ -1,9 +1,7 @@
 /** How far a replay is, on stderr: a bar on a terminal, a plain line every few seconds elsewhere. */
-import { Format, type Options, type Params, SingleBar } from 'cli-progress';
+import type { SingleBar } from 'cli-progress';
 import { formatCount, formatSpan } from '../format.ts';
-
-const BAR_COLUMNS = 20;
-const LINE_EVERY_MS = 5_000;
+import { type ProgressLine, startBar } from '../progressBar.ts';
 
 export class ReplayProgress {
   readonly #output: NodeJS.WriteStream;
@@ -18,19 +16,7 @@ export class ReplayProgress {
     this.#output = output;
     this.#nowMs = nowMs;
     this.#startMs = nowMs();
-    this.#bar = new SingleBar({
-      // Called only when something is drawn: numbers are formatted for people, not for each message.
-      format: (options, params) => this.#line(options, params),
-      barCompleteChar: '█',
-      barIncompleteChar: '░',
-      barsize: BAR_COLUMNS,
-      clearOnComplete: true,
-      gracefulExit: false,
-      noTTYOutput: true,
-      notTTYSchedule: LINE_EVERY_MS,
-      stream: output,
-    });
-    this.#bar.start(Math.max(1, expected), 0);
+    this.#bar = startBar(output, Math.max(1, expected), (drawn) => this.#line(drawn));
   }
 
   read(records: number): void {
@@ -50,13 +36,10 @@ export class ReplayProgress {
     this.#bar.stop();
   }
 
-  #line(options: Options, { progress, total }: Params): string {
+  #line({ progress, total }: { readonly progress: number; readonly total: number }): ProgressLine {
     const perMs = this.#records / Math.max(1, this.#nowMs() - this.#startMs);
     const left = perMs > 0 ? formatSpan(Math.max(0, total - this.#records) / perMs) : '–';
     const status = `${Math.floor(progress * 100)}% read, ${formatCount(this.#records)} records, ${formatCount(Math.round(perMs * 1_000))} records/s, ${left} left`;
-    if (this.#output.isTTY !== true) return status;
-    const note = this.#trouble === '' ? '' : `; ${this.#trouble}`;
-    const columns = (this.#output.columns || 80) - BAR_COLUMNS - 2;
-    return `${Format.BarFormat(progress, options)} ${`${status}${note}`.slice(0, columns)}`;
+    return { status, note: this.#trouble === '' ? '' : `; ${this.#trouble}` };
   }
 }
