@@ -1,22 +1,13 @@
 /** The bound of questions in hand, and what is counted of them. */
+
 import { status } from '@grpc/grpc-js';
 import { describe, expect, test } from 'vitest';
 import { QueryMetrics } from '../../src/adapters/prometheus/queryMetrics.ts';
 import { callError } from '../../src/contract/callErrors.ts';
 import type { Answers } from '../../src/query/answers.ts';
 import { meteredAnswers } from '../../src/query/meteredAnswers.ts';
+import { UNASKED } from '../support/unasked.ts';
 
-const unasked = () => {
-  throw new Error('nobody asks this here');
-};
-const NONE: Answers = {
-  queryAggregates: unasked,
-  topN: unasked,
-  compareAggregates: unasked,
-  queryUniques: unasked,
-  streamAggregates: unasked,
-  exportAggregates: unasked,
-};
 const ANY = {} as never;
 const STAYS = new AbortController().signal;
 
@@ -26,7 +17,7 @@ function setUp(answers: Partial<Answers>, questionsMax?: number) {
     () => nowMs,
     () => 0,
   );
-  const metered = meteredAnswers({ ...NONE, ...answers }, metrics, questionsMax);
+  const metered = meteredAnswers({ ...UNASKED, ...answers }, metrics, questionsMax);
   const values = async () => {
     const lines = (await metrics.registry.metrics()).split('\n').filter((line) => /^clickledger/.test(line));
     return Object.fromEntries(

@@ -1,4 +1,5 @@
 /** ClickQueryService through the wire: what may be asked, and what the answer says. */
+
 import { status } from '@grpc/grpc-js';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { queryClient } from '../../src/adapters/grpc/clients.ts';
@@ -8,12 +9,12 @@ import type { RowStatus } from '../../src/contract/generated/clickledger/v1/RowS
 import type { StoredAggregates, StoredRow } from '../../src/domain/aggregates.ts';
 import { aggregateAnswers } from '../../src/query/aggregateAnswers.ts';
 import { AggregateReader } from '../../src/query/aggregateReader.ts';
-import type { Answers } from '../../src/query/answers.ts';
 import type { ReadPast } from '../../src/query/ports.ts';
 import { queryService } from '../../src/query/queryService.ts';
 import { serve } from '../support/grpcServer.ts';
 import { question } from '../support/questions.ts';
 import { SilentLog } from '../support/silentLog.ts';
+import { UNASKED } from '../support/unasked.ts';
 import { noPast, UNSETTLED } from '../support/unsettled.ts';
 
 const DAY_MS = 86_400_000;
@@ -28,18 +29,6 @@ const GOOD = {
 function rowOf(adId: string, bucketMs: number): StoredRow {
   return { group: [adId], bucketMs, valid: 1, repeat: 2, givt: 3, sivt: 4, defective: 5, test: 6 };
 }
-
-const unasked = () => {
-  throw new Error('nobody asks this here');
-};
-const notServed: Answers = {
-  queryAggregates: unasked,
-  topN: unasked,
-  compareAggregates: unasked,
-  queryUniques: unasked,
-  streamAggregates: unasked,
-  exportAggregates: unasked,
-};
 
 async function setUp(stored: () => Promise<StoredAggregates>, readPast: ReadPast = noPast) {
   const log = new SilentLog();
@@ -56,7 +45,7 @@ async function setUp(stored: () => Promise<StoredAggregates>, readPast: ReadPast
     server.addService(
       ClickQueryService.service,
       queryService({
-        answers: { ...notServed, queryAggregates: aggregateAnswers({ reader, readAds }) },
+        answers: { ...UNASKED, queryAggregates: aggregateAnswers({ reader, readAds }) },
         log,
       }),
     ),

@@ -1,4 +1,5 @@
 /** The web on a port of its own, with answers that a test makes up; and its description, to hold real answers against. */
+
 import Ajv, { type ValidateFunction } from 'ajv/dist/2020.js';
 import { onTestFinished } from 'vitest';
 import type { Ad } from '../../../src/domain/ad.ts';
@@ -6,18 +7,7 @@ import type { Answers } from '../../../src/query/answers.ts';
 import { readPageFiles } from '../../../src/query/web/pageFiles.ts';
 import { Web } from '../../../src/query/web/web.ts';
 import { SilentLog } from '../../support/silentLog.ts';
-
-const unasked = () => {
-  throw new Error('nobody asks this here');
-};
-const UNASKED: Answers = {
-  queryAggregates: unasked,
-  topN: unasked,
-  compareAggregates: unasked,
-  queryUniques: unasked,
-  streamAggregates: unasked,
-  exportAggregates: unasked,
-};
+import { UNASKED } from '../../support/unasked.ts';
 
 const page = readPageFiles();
 
