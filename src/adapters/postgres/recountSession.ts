@@ -13,14 +13,14 @@ import { type CountedShard, UndecidedError } from '../../domain/replayRange.ts';
 import type { RunStepOutcome } from '../../domain/restatement.ts';
 import type { Reclassification } from '../../domain/rulesInForce.ts';
 import type { SettlingStep } from '../../domain/settlement.ts';
-import { numberArray, textArray } from './arrayLiteral.ts';
+import { numberArray } from './arrayLiteral.ts';
 import { rollupComparisons } from './compareRollups.ts';
 import { COUNT_COLUMNS, eachCount } from './countColumns.ts';
 import { differencePages, totals } from './differencePages.ts';
 import { exactNumber } from './pool.ts';
 import { readReclassifications } from './reclassifications.ts';
 import { explainStep, MOVED } from './restate.ts';
-import { binned, DISPOSITION_COLUMNS, eachDisposition } from './rollupRows.ts';
+import { binned, eachDisposition, rollupParameters } from './rollupRows.ts';
 import { raised } from './settledVersion.ts';
 import { aloneInSession } from './settlement.ts';
 
@@ -173,14 +173,7 @@ export class RecountSession {
   }
 
   async #addRollups(rollups: readonly RollupRow[]): Promise<void> {
-    await this.#query(ADD_DIMENSIONS, [
-      textArray(rollups.map(({ adId }) => adId)),
-      numberArray(rollups.map(({ kind }) => kind)),
-      numberArray(rollups.map(({ quarter }) => quarter / 1000)),
-      textArray(rollups.map(({ value }) => value)),
-      textArray(rollups.map(({ value2 }) => value2)),
-      ...DISPOSITION_COLUMNS.map(([name]) => numberArray(rollups.map((row) => row[name]))),
-    ]);
+    await this.#query(ADD_DIMENSIONS, rollupParameters(rollups));
   }
 
   async compare(selection: WindowSelection, withDimensions: boolean): Promise<Compared> {

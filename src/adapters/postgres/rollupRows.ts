@@ -6,8 +6,11 @@
  * Each piece begins when the one before it has ended, and writes its rows by key. So every statement comes to the rows in
  * the same order, and no two of them wait for each other in a circle.
  */
+
 import type { Rollup } from '../../domain/difference.ts';
+import type { RollupRow } from '../../domain/dimensions.ts';
 import type { DispositionCounts } from '../../domain/windowCounts.ts';
+import { numberArray, textArray } from './arrayLiteral.ts';
 import { COUNT_COLUMNS } from './countColumns.ts';
 
 /** The counted columns of a rollup, and the names of the same counts in the domain. */
@@ -85,4 +88,16 @@ export function rolledUp(shard: string, withMends = false): string {
     group by kind, quarter, value, value2 order by kind, quarter, value collate "C", value2 collate "C"
     on conflict (kind, quarter, value, value2, shard) do update set ${ADDED}
   )`;
+}
+
+/** The values of rows by dimensions, an array a column: ad_id, kind, quarter in seconds, value, value2, and the counts. */
+export function rollupParameters(rows: readonly RollupRow[]): unknown[] {
+  return [
+    textArray(rows.map(({ adId }) => adId)),
+    numberArray(rows.map(({ kind }) => kind)),
+    numberArray(rows.map(({ quarter }) => quarter / 1000)),
+    textArray(rows.map(({ value }) => value)),
+    textArray(rows.map(({ value2 }) => value2)),
+    ...DISPOSITION_COLUMNS.map(([name]) => numberArray(rows.map((row) => row[name]))),
+  ];
 }

@@ -14,7 +14,7 @@ import type { DayPartitions } from './dayPartitions.ts';
 import { BOOKED, LATE_RESTATED } from './lateRows.ts';
 import { keptPeople, peopleParameters, unitePeople } from './peopleRows.ts';
 import { exactNumber } from './pool.ts';
-import { DISPOSITION_COLUMNS, eachDisposition, rolledUp } from './rollupRows.ts';
+import { eachDisposition, rolledUp, rollupParameters } from './rollupRows.ts';
 import { AFTER_RAISED, raised } from './settledVersion.ts';
 
 /** Tries to get a view of the counts that is no older than the last closing of a period. */
@@ -190,11 +190,6 @@ function parameters(flush: Flush): unknown[] {
     deadLetters.map(({ bytes }) => Buffer.from(bytes)),
     flush.incarnation,
     flush.claim,
-    textArray(rollups.map(({ adId }) => adId)),
-    numberArray(rollups.map(({ kind }) => kind)),
-    numberArray(rollups.map(({ quarter }) => quarter / 1000)),
-    textArray(rollups.map(({ value }) => value)),
-    textArray(rollups.map(({ value2 }) => value2)),
-    ...DISPOSITION_COLUMNS.map(([name]) => numberArray(rollups.map((row) => row[name]))),
+    ...rollupParameters(rollups),
   ];
 }
