@@ -2,16 +2,14 @@
  * Reads what was counted, up to the second: rows and checkpoints in one snapshot, then from each owner what it has
  * counted beyond its checkpoint. It never guesses: where an owner does not answer, the answer says so.
  */
-import type { LiveDelta, LiveRequest, OwnedCheckpoint } from '../domain/aggregates.ts';
 import { kindAsked, type Question, takesEveryAd } from '../domain/question.ts';
-import { type MergedAggregates, matchDeltas, mergeAggregates, mergedRows } from './mergedAggregates.ts';
+import { type MergedAggregates, mergeAggregates, mergedRows } from './mergedAggregates.ts';
+import { askOwners } from './ownerDeltas.ts';
 import type { AskOwner, ReadPast, ReadStored } from './ports.ts';
 
 /** A flush takes milliseconds and comes every few seconds, so a second try nearly always matches. */
 const ATTEMPTS_MAX = 8;
 const RETRY_MS = 10;
-/** Names of more do not surely fit one message to an owner. */
-const ADS_A_REQUEST_MAX = 1_000;
 
 export interface AggregateReaderParts {
   readonly readStored: ReadStored;
@@ -40,10 +38,13 @@ export class AggregateReader {
         takesEveryAd(question) ||
         question.ads?.length === 0;
       if (isStored) return mergeAggregates(stored, [], [], question);
-      const requests = liveRequests(question);
-      const answers = await this.#ask(stored.checkpoints, requests);
+      const adIds = question.ads?.map(({ ad_id }) => ad_id);
+      const kind = kindAsked(question);
+      const match = await askOwners(this.#parts.askOwner, stored.checkpoints, adIds, {
+        ...question.range,
+        ...(kind !== undefined && { kind }),
+      });
       signal?.throwIfAborted();
-      const match = matchDeltas(stored.checkpoints, answers, requests.length);
       if (match.kind === 'matched') return mergeAggregates(stored, match.deltas, match.missing, question);
       if (attempt === ATTEMPTS_MAX) return mergeAggregates(stored, [], stored.checkpoints, question);
       await Bun.sleep(RETRY_MS * attempt);
@@ -61,41 +62,4 @@ export class AggregateReader {
     if (past.kind !== 'read') return past;
     return { kind: 'read', ...mergedRows(past, question), arrivedThroughMs: 0, missingShards: [] };
   }
-
-  async #ask(
-    checkpoints: readonly OwnedCheckpoint[],
-    requests: readonly LiveRequest[],
-  ): Promise<Map<string, LiveDelta[] | undefined>> {
-    const owners = new Set<string>();
-    for (const { owner } of checkpoints) if (owner !== undefined) owners.add(owner);
-    const answers = await Promise.all(
-      [...owners].map(async (owner) => {
-        const parts = await Promise.all(requests.map((request) => this.#parts.askOwner(owner, request)));
-        const deltas: LiveDelta[] = [];
-        for (const part of parts) {
-          if (part === undefined) return [owner, undefined] as const;
-          deltas.push(...part);
-        }
-        return [owner, deltas] as const;
-      }),
-    );
-    return new Map(answers);
-  }
-}
-
-/** What owners are asked: one request for all ads, or one for each so many. */
-function liveRequests(question: Question): LiveRequest[] {
-  const kind = kindAsked(question);
-  const request = (adIds: readonly string[] | undefined): LiveRequest => ({
-    adIds,
-    ...question.range,
-    ...(kind !== undefined && { kind }),
-  });
-  const { ads } = question;
-  if (ads === undefined) return [request(undefined)];
-  const requests: LiveRequest[] = [];
-  for (let first = 0; first < ads.length; first += ADS_A_REQUEST_MAX) {
-    requests.push(request(ads.slice(first, first + ADS_A_REQUEST_MAX).map(({ ad_id }) => ad_id)));
-  }
-  return requests;
 }

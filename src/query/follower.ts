@@ -6,13 +6,14 @@
  * Stored counts and deltas are those of one moment, as in an answer of QueryAggregates: a delta counts only relative to
  * the very checkpoint that was read. An ad that nobody follows any more is kept for a minute, for who comes back.
  */
-import type { LiveDelta, LiveRequest, OwnedCheckpoint } from '../domain/aggregates.ts';
+import type { LiveDelta, OwnedCheckpoint } from '../domain/aggregates.ts';
 import { type ChangedRows, type ChangesAsked, NO_MARK } from '../domain/changedRows.ts';
 import { type Settlement, statusOfSpan } from '../domain/settlement.ts';
 import type { Timers } from '../domain/timers.ts';
 import { MINUTE_MS, minuteOf } from '../domain/windowCounts.ts';
 import { FollowedAd } from './followedAd.ts';
-import { matchDeltas } from './mergedAggregates.ts';
+import type { Match } from './mergedAggregates.ts';
+import { askOwners } from './ownerDeltas.ts';
 import type { AskOwner } from './ports.ts';
 
 export const FOLLOW_MAX_MS = 2 * 86_400_000;
@@ -45,8 +46,8 @@ export class Follower {
   readonly #parts: FollowerParts;
   readonly #ads = new Map<string, FollowedAd>();
   readonly #fresh = new Set<FollowedAd>();
-  /** The last that was heard of a shard's owner. */
-  #deltas = new Map<number, LiveDelta>();
+  /** The last that was heard of a shard's owner; several where there are many ads. */
+  #deltas = new Map<number, LiveDelta[]>();
   #mark = NO_MARK;
   #differing = new Set<string>();
   #found: Found | undefined;
@@ -158,8 +159,7 @@ export class Follower {
   async #look(): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       const stored = await this.#read();
-      const answers = await this.#ask(stored.checkpoints);
-      const match = matchDeltas(stored.checkpoints, answers);
+      const match = await this.#ask(stored.checkpoints);
       if (match.kind === 'matched') {
         this.#publish(stored, match.deltas, match.missing);
         return;
@@ -193,16 +193,11 @@ export class Follower {
     return stored;
   }
 
-  async #ask(checkpoints: readonly OwnedCheckpoint[]): Promise<Map<string, LiveDelta[] | undefined>> {
+  #ask(checkpoints: readonly OwnedCheckpoint[]): Promise<Match> {
     const ads = [...this.#ads.values()];
     const fromMs = ads.reduce((least, ad) => Math.min(least, ad.fromMs), FAR_MS - MINUTE_MS);
-    const request: LiveRequest = { adIds: ads.map(({ adId }) => adId), fromMs, toMs: FAR_MS };
-    const owners = new Set<string>();
-    for (const { owner } of checkpoints) if (owner !== undefined) owners.add(owner);
-    const answers = await Promise.all(
-      [...owners].map(async (owner) => [owner, await this.#parts.askOwner(owner, request)] as const),
-    );
-    return new Map(answers);
+    const adIds = ads.map(({ adId }) => adId);
+    return askOwners(this.#parts.askOwner, checkpoints, adIds, { fromMs, toMs: FAR_MS });
   }
 
   #publish(stored: ChangedRows, answered: readonly LiveDelta[], missing: readonly OwnedCheckpoint[]): void {
@@ -211,16 +206,16 @@ export class Follower {
     const arrived = new Map(checkpoints.map(({ shard, arrivedThroughMs }) => [shard, arrivedThroughMs]));
     const deltas = [...answered, ...missing.flatMap((checkpoint) => this.#heardOf(checkpoint))];
     for (const ad of this.#ads.values()) ad.clearLive();
-    for (const { shard, arrivedThroughMs, rows } of deltas) {
+    this.#deltas = Map.groupBy(deltas, ({ shard }) => shard);
+    for (const [shard, parts] of this.#deltas) {
       let isWhole = true;
-      for (const row of rows) {
+      for (const row of parts.flatMap(({ rows }) => rows)) {
         // I13: a minute that is watched changes only with its restatement.
         if (row.minute >= settlement.watchedThroughMs) this.#ads.get(row.adId)?.addLive(row.minute, row);
         else isWhole = false;
       }
-      if (isWhole) arrived.set(shard, arrivedThroughMs);
+      if (isWhole) arrived.set(shard, Math.min(...parts.map(({ arrivedThroughMs }) => arrivedThroughMs)));
     }
-    this.#deltas = new Map(deltas.map((delta) => [delta.shard, delta]));
     const differs = new Set(differing.map(keyOf));
     const isStatusChanged =
       !areAlike(this.#found?.settlement, settlement) || !haveSame(differs, this.#differing);
@@ -243,9 +238,8 @@ export class Follower {
 
   /** What an owner that is silent now said before is still true of the same checkpoint. */
   #heardOf({ shard, epoch, claim, floor }: OwnedCheckpoint): LiveDelta[] {
-    const delta = this.#deltas.get(shard);
-    if (delta === undefined) return [];
-    return delta.epoch === epoch && delta.claim === claim && delta.floor === floor ? [delta] : [];
+    const deltas = this.#deltas.get(shard) ?? [];
+    return deltas.filter((delta) => delta.epoch === epoch && delta.claim === claim && delta.floor === floor);
   }
 
   #forget(leftBeforeMs: number): void {
