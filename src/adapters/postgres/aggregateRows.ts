@@ -7,6 +7,7 @@ import type { TimeRange } from '../../domain/timeRange.ts';
 import type { DispositionCounts } from '../../domain/windowCounts.ts';
 import { countedParts, ofAds, within } from './countedParts.ts';
 import { bucketReader, bucketText, groupingOf } from './groupedRows.ts';
+import { wholeMilliseconds } from './moments.ts';
 import { Parameters } from './parameters.ts';
 import { exactNumber } from './pool.ts';
 import { eachDisposition } from './rollupRows.ts';
@@ -104,7 +105,7 @@ export async function readDiffering(
   const windows = windowsOf(question, 'drift', openDrift(asOfMs, parameters), parameters);
   const { group, bucket, from } = groupingOf(question, question.groupBy.filter(isAdDimension), parameters);
   const text = `
-  select "group", ${bucketText(question, 'bucket')} as bucket, ad_id, (extract(epoch from minute) * 1000)::bigint as minute
+  select "group", ${bucketText(question, 'bucket')} as bucket, ad_id, ${wholeMilliseconds('minute')} as minute
   from (
     select ${group} as "group", ${bucket()} as bucket, min(part.at) as minute,
       (array_agg(part.ad_id order by part.at, part.ad_id))[1] as ad_id

@@ -1,13 +1,8 @@
 /** Closes billing periods, one after the other, each in one transaction (I13), and reads what they hold. */
 import type { Pool, PoolClient } from 'pg';
 import type { BillingPeriod, CloseOutcome, PeriodSums } from '../../domain/billingPeriod.ts';
-import {
-  milliseconds,
-  SETTLEMENT,
-  type SettlementRow,
-  toSettlement,
-  withSettlementAlone,
-} from './settlement.ts';
+import { milliseconds } from './moments.ts';
+import { SETTLEMENT, type SettlementRow, toSettlement, withSettlementAlone } from './settlement.ts';
 
 const CLOSED = `select ${milliseconds('closed_at')} as closed_at from billing_period where starts = $1`;
 

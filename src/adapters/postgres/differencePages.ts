@@ -7,11 +7,12 @@ import type { Differences, Rollup, RollupDifference, WindowDifference } from '..
 import type { RollupKind } from '../../domain/dimensions.ts';
 import type { WindowCounts } from '../../domain/windowCounts.ts';
 import { COUNT_COLUMNS, eachCount } from './countColumns.ts';
+import { wholeMilliseconds } from './moments.ts';
 import { exactNumber } from './pool.ts';
 import { DISPOSITION_COLUMNS } from './rollupRows.ts';
 
 const PAGE = `
-  select number, rollup, ad_id, (extract(epoch from minute) * 1000)::bigint as minute, day::text, kind, value, value2,
+  select number, rollup, ad_id, ${wholeMilliseconds('minute')} as minute, day::text, kind, value, value2,
     ${eachCount((column) => `before_${column}`)}, ${eachCount((column) => `after_${column}`)}, late, needs_longer_replay, beside
   from difference where (ad_id, day, number) > ($1, $2::timestamptz, $3::bigint) order by ad_id, day, number limit $4`;
 

@@ -3,6 +3,7 @@ import { Buckets } from '../../domain/buckets.ts';
 import { type GroupDimension, isAdDimension, placeIn } from '../../domain/groups.ts';
 import { kindAsked, type Question } from '../../domain/question.ts';
 import { passingOf } from './countedParts.ts';
+import { wholeMilliseconds } from './moments.ts';
 import type { Parameters } from './parameters.ts';
 import { exactNumber } from './pool.ts';
 
@@ -51,7 +52,7 @@ function catalogOf({ ads }: Question, parameters: Parameters): string {
 
 /** A bucket as it is read: `bucketText` over what `bucket` grouped. */
 export function bucketText({ width }: Question, column: string): string {
-  return width === 'MINUTE' ? `(extract(epoch from ${column}) * 1000)::bigint` : `${column}::bigint`;
+  return width === 'MINUTE' ? wholeMilliseconds(column) : `${column}::bigint`;
 }
 
 /** First moments of buckets as `bucketText` told them. */

@@ -17,6 +17,7 @@ import type {
 } from '../../domain/changedRows.ts';
 import { numberArray } from './arrayLiteral.ts';
 import { readCheckpoints } from './checkpoints.ts';
+import { wholeMilliseconds } from './moments.ts';
 import { exactNumber } from './pool.ts';
 import { SETTLEMENT, type SettlementRow, toSettlement } from './settlement.ts';
 import { inSnapshot } from './snapshot.ts';
@@ -29,7 +30,7 @@ const MARK = {
     (select string_agg(shard || ' ' || floor, ',' order by shard) from shard) as floors`,
 };
 
-const MINUTE_IN_MS = '(extract(epoch from minute) * 1000)::bigint';
+const MINUTE_IN_MS = wholeMilliseconds('minute');
 
 const COUNTS = ['valid', 'repeat', 'givt', 'sivt', 'defective', 'test', 'revision'] as const;
 const COLUMNS = COUNTS.join(', ');

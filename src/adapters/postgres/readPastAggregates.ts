@@ -10,7 +10,8 @@ import type { Pool } from 'pg';
 import type { PastAggregates } from '../../domain/aggregates.ts';
 import type { Question } from '../../domain/question.ts';
 import { closedThen, readDiffering, readRestated, readRows } from './aggregateRows.ts';
-import { milliseconds, type SettlementRow, toSettlement } from './settlement.ts';
+import { milliseconds } from './moments.ts';
+import { type SettlementRow, toSettlement } from './settlement.ts';
 import { inSnapshot } from './snapshot.ts';
 
 const PAUSE_MS = 50;

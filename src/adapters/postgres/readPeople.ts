@@ -1,8 +1,9 @@
 /** Sketches of people of some ads or campaigns, with how fresh they are, as of one moment. */
 import type { Pool, PoolClient } from 'pg';
 import type { PeopleReading, PeopleWanted } from '../../domain/peopleReading.ts';
+import { milliseconds } from './moments.ts';
 import { exactNumber } from './pool.ts';
-import { milliseconds, SETTLEMENT, type SettlementRow, toSettlement } from './settlement.ts';
+import { SETTLEMENT, type SettlementRow, toSettlement } from './settlement.ts';
 import { inSnapshot } from './snapshot.ts';
 
 const CAMPAIGNS = {

@@ -2,11 +2,12 @@
 import type { Pool, PoolClient } from 'pg';
 import type { RunStepOutcome } from '../../domain/restatement.ts';
 import type { Reclassification } from '../../domain/rulesInForce.ts';
+import { milliseconds } from './moments.ts';
 import { explainStep, MOVED } from './restate.ts';
 
 const READ = `
-  select rule_set_version as version, (extract(epoch from range_from) * 1000)::float8 as from_ms,
-    (extract(epoch from range_to) * 1000)::float8 as to_ms, ads
+  select rule_set_version as version, ${milliseconds('range_from')} as from_ms,
+    ${milliseconds('range_to')} as to_ms, ads
   from reclassification order by run`;
 
 // A step of the run: a run that is not the newest any more writes nothing.

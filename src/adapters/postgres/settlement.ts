@@ -4,6 +4,7 @@
  */
 import { DatabaseError, type Pool, type PoolClient } from 'pg';
 import type { Settlement } from '../../domain/settlement.ts';
+import { milliseconds } from './moments.ts';
 import { exactNumber } from './pool.ts';
 
 /** Flushes that come while this waits wait behind it; so it waits in short portions. */
@@ -21,11 +22,6 @@ const WATCH = `
   update settlement set watched_through = greatest(watched_through, to_timestamp($1::float8))`;
 
 const ARRIVALS = 'select shard, arrived_through_ms from shard';
-
-/** A column of `settlement` in milliseconds; -Infinity where it is. */
-export function milliseconds(column: string): string {
-  return `(extract(epoch from ${column}) * 1000)::float8`;
-}
 
 export const SETTLEMENT = `
   select ${milliseconds('watched_through')} as watched, ${milliseconds('settled_through')} as settled,
